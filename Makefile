@@ -1,0 +1,59 @@
+# make            lint, types, tests
+# make setup      both environments, from a Python 3.11 to 3.13 with pip, and nothing else
+# make grade      FILE=... ASSIGNMENT=...
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := deploy/requirements
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+SERVICE := .venv/.installed
+RUNNER := .venv-runner/.installed
+
+.PHONY: all setup lint types test grade bench prove lock clean
+all: lint types test
+
+setup: $(SERVICE) $(RUNNER)
+ifdef TORCH
+	.venv-runner/bin/pip install --quiet --disable-pip-version-check -r $(LOCKS)/torch.txt
+endif
+
+.python-checked:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	"Grader needs Python 3.11, 3.12 or 3.13; this is %d.%d. Run: make setup PYTHON=python3.11" % v)'
+
+$(SERVICE): $(LOCKS)/dev.txt pyproject.toml | .python-checked
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install $(PIP_FLAGS) -r $(LOCKS)/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(RUNNER): $(LOCKS)/figures.txt | .python-checked
+	$(PYTHON) -m venv .venv-runner
+	.venv-runner/bin/pip install $(PIP_FLAGS) -r $(LOCKS)/figures.txt
+	@touch $@
+
+lint: $(SERVICE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check grader tests benchmarks
+
+types: $(SERVICE)
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+grade: setup
+	@$(BIN)/grader grade "$(FILE)" --assignment "$(ASSIGNMENT)"
+
+prove: setup
+	$(BIN)/grader prove tensorflow_basics
+	$(BIN)/grader prove numpy_autodiff
+
+bench: setup
+	$(BIN)/python benchmarks/grading.py
+
+# Versions move here only. Hashes of every platform's files, and no address of any index.
+lock: $(SERVICE)
+	$(BIN)/python deploy/requirements/lock.py
+
+clean:
+	rm -rf .venv .venv-runner build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,68 @@
+"""Values as JSON that a person can read: small arrays whole, large ones by shape and first values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from grader.reports import Json, plain_number
+from grader.sandbox.wire import Handle, Tensor
+from grader.subjects import Answer, RemoteObject, Step
+
+WHOLE = 64  # elements of an array that is shown whole
+FIRST = 8
+MAX_TEXT = 300
+
+
+def show(value: Any) -> Json:
+    """A plain tree of lists, numbers and words; not-a-number and infinities as words."""
+    if isinstance(value, Answer):
+        return show(value._step.value)
+    if isinstance(value, Tensor):
+        return show(value.array)
+    if isinstance(value, np.generic):
+        return show(np.asarray(value))
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, RemoteObject):
+        return show(value._step.args[0] if value._step.operation == "put" else value._step.value)
+    if isinstance(value, Handle):
+        return f"<{value.kind}>"
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return plain_number(value)
+    if isinstance(value, str):
+        return value[:MAX_TEXT]
+    if isinstance(value, (list, tuple)):
+        return [show(item) for item in value[:FIRST]]
+    if isinstance(value, dict):
+        return {str(key)[:100]: show(item) for key, item in list(value.items())[:FIRST]}
+    return f"<{type(value).__name__}>"
+
+
+def _array(array: np.ndarray[Any, Any]) -> Json:
+    if array.size <= WHOLE:
+        return _tree(array.tolist())
+    return {
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "first_values": _tree(array.ravel()[:FIRST].tolist()),
+    }
+
+
+def _tree(value: Any) -> Json:
+    if isinstance(value, list):
+        return [_tree(item) for item in value]
+    if isinstance(value, complex):
+        return str(value)
+    return value if isinstance(value, bool) else plain_number(value)
+
+
+def show_input(step: Step, at: int | None = None) -> Json:
+    """The call that gave the value: its name and its arguments. at: which call of several made at once."""
+    args: Any = step.args
+    if at is not None and at < len(args):
+        args = args[at] if isinstance(args[at], tuple) else (args[at],)
+    return {"call": step.call, "args": [show(arg) for arg in args]}

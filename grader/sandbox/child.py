@@ -1,0 +1,349 @@
+"""One jailed child as the grader sees it: a question goes in, a plain value or a failure comes out.
+
+After its first student statement the child is hostile. So every read here is bounded by bytes and by a deadline, an answer is
+accepted only for the question that is open, and whatever is wrong ends the child by SIGKILL through its pidfd.
+How a child ended is a verdict about the student's code (`ChildEnded`), never an error of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from grader.errors import SandboxError
+from grader.sandbox import wire
+from grader.sandbox.limits import CheckLimits
+
+KEPT_OUTPUT_BYTES = 64 << 10
+_SAMPLE_S = 0.05  # how often a long call's CPU time and memory are looked at
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Reason(StrEnum):
+    """Why a child ended before it answered."""
+
+    CPU = "cpu"
+    WALL = "wall"
+    MEMORY = "memory"
+    OUTPUT = "output"
+    SIGNAL = "signal"
+    EXITED = "exited"
+    PROTOCOL = "protocol"
+
+
+class ChildEnded(Exception):
+    """The child is gone: the limit it met, the signal it died of, or the rule of the protocol that it broke."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason, self.detail = reason, detail
+
+
+class CallError(Exception):
+    """The student's code raised. Type and message are the child's words: bounded, cleaned, never trusted.
+
+    lines: (file stem, line number) of the student's own frames, innermost last. index: which call of an `each`.
+    refused: the call returned something that is not a value. values: of the steps before.
+    """
+
+    def __init__(self, failure: dict[str, Any]) -> None:
+        self.type = clean_text(str(failure.get("type")), 100)
+        self.text = clean_text(str(failure.get("message")), 2048)
+        self.lines = [
+            (str(pair[0])[:200], pair[1])
+            for pair in _list(failure.get("lines"))[-20:]
+            if isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int
+        ]
+        index = failure.get("index")
+        self.index = index if type(index) is int and index >= 0 else None
+        self.refused = failure.get("refused") is True
+        self.used = names(failure.get("used"))
+        self.values = _list(failure.get("values"))
+        super().__init__(f"{self.type}: {self.text}")
+
+
+def clean_text(text: str, most: int) -> str:
+    """Text of unknown origin for people: bounded, and without control and direction characters."""
+    kept = "".join(c for c in text[: 4 * most] if c in "\n\t" or (c.isprintable() and c not in _BIDI))
+    return kept[:most]
+
+
+_BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def names(value: Any) -> frozenset[str]:
+    """A list of names from the child, bounded."""
+    return frozenset(str(item)[:200] for item in _list(value)[:100])
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the zygote saw a child end. status: exit code, or minus the signal. cpu_s and peak_mib over its life."""
+
+    status: int
+    cpu_s: float
+    peak_mib: int
+
+
+class Child:
+    """The grader's end of one child's three pipes and its pidfd. Used by one thread at a time."""
+
+    def __init__(self, *, pidfd: int, job_write: int, job_read: int, out: int, wait_exit: Callable[[], Exit]) -> None:
+        self.pidfd, self._write_fd, self._read_fd, self._out_fd = pidfd, job_write, job_read, out
+        self._wait_exit = wait_exit
+        self.pid = pid_of(pidfd)
+        self.answer_limits = wire.DEFAULT_LIMITS
+        self.output = bytearray()
+        self.output_bytes = 0
+        self.exit: Exit | None = None
+        self.on_close: Callable[[], None] | None = None
+        self.memory_exceeded: Callable[[], bool] = lambda: False
+        self._inbox = bytearray()
+        self._call_id = 0
+        self._awaited = 0
+        self._limits = CheckLimits()
+        self._wall_left = self._limits.wall_s
+        self._cpu_start = 0.0
+        self._output_start = 0
+        self._resident_mib = 0
+        self._poll = select.poll()
+        for fd in (self._read_fd, self._out_fd, self._write_fd):
+            os.set_blocking(fd, False)
+        self._poll.register(self._read_fd, select.POLLIN)
+        self._poll.register(self._out_fd, select.POLLIN)
+
+    # Limits ----------------------------------------------------------------------------------------------------
+
+    def begin(self, limits: CheckLimits) -> None:
+        """Starts the allowance of one check; its requests share it."""
+        self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
+        self._cpu_start = self.cpu_s()
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all threads so far, from outside. 0 when the process is gone."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident_mib(self) -> int:
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE >> 20
+        except (FileNotFoundError, ProcessLookupError, IndexError):
+            return 0
+
+    # Requests --------------------------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Waits for the READY frame that follows lock-down and warm-up. Raises SandboxError, for this is ours."""
+        self._wall_left = timeout_s
+        self._cpu_start = float("inf")
+        try:
+            kind, _ = self._receive(0, (wire.READY,))
+        except ChildEnded as error:
+            said = clean_text(self.output.decode("utf-8", "replace"), 2000)
+            raise SandboxError(f"a jailed child did not start ({error}): {said or 'it said nothing'}") from None
+        assert kind == wire.READY
+        self.output.clear()  # what the libraries said while warming up is not the student's
+        self._resident_mib = self.resident_mib()
+
+    def send(self, steps: list[list[Any]]) -> None:
+        """One question: a list of steps. `receive` must follow before the next. Raises ChildEnded."""
+        self._call_id += 1
+        if self._inbox or self._poll_now():
+            self._end(Reason.PROTOCOL, "it sent bytes that nobody asked for")
+        self._awaited = len(steps)
+        self._send(wire.frame(wire.REQUEST, self._call_id, wire.encode(steps)))
+
+    def receive(self) -> tuple[list[wire.Value], frozenset[str]]:
+        """The answer: a value for every step, and the watched names that were used on the way.
+
+        Raises CallError when the student's code raised, ChildEnded when the child had to be or was ended.
+        """
+        kind, payload = self._receive(self._call_id, (wire.RESULT, wire.ERROR))
+        try:
+            answer = wire.decode(payload, self.answer_limits)
+        except wire.WireError as error:
+            self._end(Reason.PROTOCOL, str(error))
+        values = answer.get("values") if type(answer) is dict else None
+        if type(values) is not list or (len(values) != self._awaited) is (kind == wire.RESULT):
+            self._end(Reason.PROTOCOL, "an answer with a wrong number of values")
+        if kind == wire.ERROR:
+            raise CallError(answer)
+        return values, names(answer.get("used"))
+
+    def ask(self, operation: str, **arguments: Any) -> wire.Value:
+        """One of the grader's own operations (load, begin, replay) and its value."""
+        self.send([[operation, 0, None, "", [arguments], {}]])
+        return self.receive()[0][0]
+
+    def _poll_now(self) -> bool:
+        self._drain_output()
+        try:
+            piece = os.read(self._read_fd, 1)
+        except BlockingIOError:
+            return False
+        return bool(piece)  # end of file is seen, and explained, when the answer is read
+
+    def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            view = view[os.write(self._write_fd, view) :]  # nearly every request fits the pipe at once
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._ended_by_itself()
+        if not view:
+            return
+        self._poll.register(self._write_fd, select.POLLOUT)
+        try:
+            while view:
+                self._wait()
+                try:
+                    view = view[os.write(self._write_fd, view[: 1 << 16]) :]
+                except BlockingIOError:
+                    continue
+                except BrokenPipeError:
+                    self._ended_by_itself()
+        finally:
+            self._poll.unregister(self._write_fd)
+
+    def _receive(self, call_id: int, kinds: tuple[int, ...]) -> tuple[int, bytes]:
+        """Exactly one frame for the open question; bytes after it are a breach."""
+        kind, need = 0, wire.HEADER_BYTES
+        header_read = False
+        while True:
+            if len(self._inbox) >= need:
+                if header_read:
+                    break
+                kind, need = self._check_header(call_id, kinds)
+                header_read = True
+                continue
+            self._wait()
+            try:
+                piece = os.read(self._read_fd, max(65536, need - len(self._inbox)))
+            except BlockingIOError:
+                continue
+            if not piece:
+                self._ended_by_itself()
+            self._inbox += piece
+        payload = bytes(memoryview(self._inbox)[wire.HEADER_BYTES : need])
+        extra = len(self._inbox) - need
+        self._inbox.clear()
+        if extra:
+            self._end(Reason.PROTOCOL, "it sent more than one answer")
+        self._drain_output()
+        return kind, payload
+
+    def _check_header(self, call_id: int, kinds: tuple[int, ...]) -> tuple[int, int]:
+        try:
+            kind, answered, length = wire.parse_header(bytes(self._inbox[: wire.HEADER_BYTES]))
+        except wire.WireError as error:
+            self._end(Reason.PROTOCOL, str(error))
+        if kind not in kinds or answered != call_id:
+            self._end(Reason.PROTOCOL, "an answer to another question")
+        if length > self.answer_limits.max_bytes:
+            self._end(Reason.PROTOCOL, f"an answer of {length:,} bytes")
+        return kind, wire.HEADER_BYTES + length
+
+    def _wait(self) -> None:
+        """Until something is readable or writable; charges the wall allowance and looks at the other limits."""
+        started = time.monotonic()
+        timeout = max(0.0, min(self._wall_left, _SAMPLE_S))
+        ready = self._poll.poll(timeout * 1000 + 1)
+        self._wall_left -= time.monotonic() - started
+        if self._wall_left <= 0:
+            self._end(Reason.WALL)
+        if any(fd == self._out_fd for fd, _ in ready):
+            self._drain_output()
+        if not ready:
+            self._look()
+
+    def _look(self) -> None:
+        if self.cpu_s() - self._cpu_start > self._limits.cpu_s:
+            self._end(Reason.CPU)
+        if self.resident_mib() - self._resident_mib > self._limits.memory_mib + 64:
+            self._end(Reason.MEMORY)
+
+    def _drain_output(self) -> None:
+        while True:
+            try:
+                piece = os.read(self._out_fd, 65536)
+            except BlockingIOError:
+                return
+            if not piece:
+                return
+            self.output_bytes += len(piece)
+            self.output += piece[: KEPT_OUTPUT_BYTES - len(self.output)]
+            if self.output_bytes - self._output_start > self._limits.output_kib << 10:
+                self._end(Reason.OUTPUT)
+
+    # The end ---------------------------------------------------------------------------------------------------
+
+    def _end(self, reason: Reason, detail: str = "") -> NoReturn:
+        self.close()
+        raise ChildEnded(reason, detail)
+
+    def _ended_by_itself(self) -> NoReturn:
+        """The pipe is closed: the process exited, was killed by the kernel, or closed the descriptor and lives on."""
+        readable, _, _ = select.select([self.pidfd], [], [], 0.2)
+        if not readable:
+            self._end(Reason.PROTOCOL, "it closed the answer pipe")
+        memory = self.memory_exceeded()
+        self.close()
+        status = self.exit.status if self.exit else 0
+        if memory and status == -signal.SIGKILL:
+            raise ChildEnded(Reason.MEMORY)
+        if status == -signal.SIGKILL and self.exit and self.exit.cpu_s > self._limits.cpu_s:
+            raise ChildEnded(Reason.CPU)
+        if status < 0:
+            raise ChildEnded(Reason.SIGNAL, signal.Signals(-status).name)
+        raise ChildEnded(Reason.EXITED, str(status))
+
+    def dead(self) -> bool:
+        """Whether the process has ended without being asked to."""
+        return bool(select.select([self.pidfd], [], [], 0)[0])
+
+    @property
+    def closed(self) -> bool:
+        return self.pidfd < 0
+
+    def close(self) -> None:
+        """Kills the child if it lives, waits until it is reaped, closes the descriptors. Safe to call twice."""
+        if self.closed:
+            return
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it is gone already
+        try:
+            self.exit = self._wait_exit()
+        finally:
+            for fd in (self.pidfd, self._write_fd, self._read_fd, self._out_fd):
+                os.close(fd)
+            self.pidfd = -1
+            if self.on_close is not None:
+                self.on_close()
+
+
+def pid_of(pidfd: int) -> int:
+    """The process number in this pid namespace; -1 when it has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                return int(line[4:])
+    return -1

@@ -1,0 +1,54 @@
+"""The first process of a zygote: enters the jail, then executes the interpreter anew inside it.
+
+It runs the runner's interpreter, because that alone knows where its own standard library and packages are, and imports
+nothing but the standard library: a second thread (NumPy would start some) makes a user namespace impossible.
+
+Descriptors: 3 the control socket, 4 the bundle (our modules as text, JSON), 5 /proc as seen before the jail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from typing import Any, NoReturn
+
+from grader.sandbox import jail
+
+CONTROL, BUNDLE, PROC = 3, 4, 5
+
+
+def launch(config: dict[str, Any]) -> None:
+    """Enters the jail and becomes its zygote, or tells over the control socket which step failed."""
+    control = socket.socket(fileno=CONTROL)
+    try:
+        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        if proc != PROC:
+            os.dup2(proc, PROC)
+        for fd in (CONTROL, BUNDLE, PROC):
+            os.set_inheritable(fd, True)
+        environment = jail.environment(config["mode"], config["runtime"], jail.runner_binds())
+        python = sys.executable
+        if config["mode"] in "AB":
+            python = jail.enter(PROC, config["runner_uid"])
+            pid = os.fork()
+            if pid:
+                _wait_for(pid)
+            jail.die_with_parent()
+        boot = config["boot"].format(entry="zygote.serve")
+        os.execve(python, [python, "-P", "-s", "-S", "-c", boot], environment)
+    except OSError as error:
+        send(control, {"op": "failed", "step": str(error.filename or "start"), "errno": error.errno or 0})
+        os._exit(1)
+
+
+def _wait_for(pid: int) -> NoReturn:
+    """The launcher stays as the parent of process 1, without descriptors, until that is gone."""
+    os.closerange(3, 1024)
+    _, status = os.waitpid(pid, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def send(control: socket.socket, message: dict[str, Any]) -> None:
+    control.send(json.dumps(message).encode())

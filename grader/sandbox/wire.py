@@ -1,0 +1,277 @@
+"""The bytes between the grader and a jailed child: frames and values.
+
+Theory of operation. Two plain pipes, one question at a time. A frame is a 16-byte header
+
+    magic u32 | type u8 | flags u8 = 0 | reserved u16 = 0 | call id u32 | length u32     (little endian)
+
+and a payload that is one value: a tagged tree of a closed set of types. No pickle, no npy, no
+compression, nothing that names code. `decode` is a pure function that either returns a value or raises
+`WireError`; it checks every count against the bytes that are left before it allocates, because after the
+first student statement the child is hostile.
+
+The same file serves both ends (the child receives it as text), so it imports the standard library and NumPy only.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Value = Any  # None | bool | int | float | str | bytes | list | tuple | dict | ndarray | Tensor | Handle
+
+MAGIC = 0x31445247  # "GRD1"
+HEADER = struct.Struct("<IBBHII")
+HEADER_BYTES = HEADER.size
+
+# Frame types. Grader to child: REQUEST, BYE. Child to grader: READY, RESULT, ERROR.
+REQUEST, BYE = 1, 2
+READY, RESULT, ERROR = 16, 17, 18
+
+DTYPES = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16")
+_DTYPE_CODE = {np.dtype(name): code for code, name in enumerate(DTYPES)}
+FRAMEWORKS = ("tensorflow", "torch")
+
+_NONE, _FALSE, _TRUE, _INT, _BIGINT, _FLOAT, _STR, _BYTES, _LIST, _TUPLE, _DICT, _ARRAY, _TENSOR, _HANDLE = range(14)
+_U32 = struct.Struct("<I")
+_I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
+_MAX_BIGINT_BYTES = 512
+_MAX_DIM = 2**31
+_KEY_TYPES = (str, int, bool, float, bytes, type(None))
+
+
+class WireError(ValueError):
+    """Bytes that are not a frame or a value of this protocol, or a value that the protocol cannot carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one decoded value: bytes in total, nodes of the tree, nesting, bytes of one string."""
+
+    max_bytes: int = 32 << 20
+    max_nodes: int = 10_000
+    max_depth: int = 7
+    max_str: int = 64 << 10
+
+
+# A value has at most 4 levels; the reply around it (reply, list of `each`, ok/error pair) adds 3.
+DEFAULT_LIMITS = Limits()
+REQUEST_LIMITS = Limits(max_bytes=256 << 20, max_nodes=200_000, max_depth=12, max_str=8 << 20)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A framework tensor on the wire. `array`: any shape; a framework's own dtypes are widened to NumPy's."""
+
+    framework: str
+    array: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An object that stays in the child; only its number and the name of its type travel."""
+
+    id: int
+    kind: str = "object"
+
+
+def frame(kind: int, call_id: int, payload: bytes) -> bytes:
+    """Header and payload as the bytes to send."""
+    return HEADER.pack(MAGIC, kind, 0, 0, call_id, len(payload)) + payload
+
+
+def parse_header(header: bytes) -> tuple[int, int, int]:
+    """(type, call id, payload length). Raises WireError for anything but the 16 bytes of a valid header."""
+    if len(header) != HEADER_BYTES:
+        raise WireError(f"a header has {HEADER_BYTES} bytes, got {len(header)}")
+    magic, kind, flags, reserved, call_id, length = HEADER.unpack(header)
+    if magic != MAGIC or flags or reserved:
+        raise WireError("not a frame of this protocol")
+    return kind, call_id, length
+
+
+def encode(value: Value) -> bytes:
+    """The bytes of a value. Raises WireError for a type outside the closed set; subclasses are outside too."""
+    out: list[bytes] = []
+    _encode(value, out, 0)
+    return b"".join(out)
+
+
+def _encode(value: Value, out: list[bytes], depth: int) -> None:
+    if depth > 32:
+        raise WireError("nested too deeply")
+    kind = type(value)
+    if value is None:
+        out.append(bytes((_NONE,)))
+    elif kind is bool:
+        out.append(bytes((_TRUE if value else _FALSE,)))
+    elif kind is int:
+        _encode_int(value, out)
+    elif kind is float:
+        out.append(bytes((_FLOAT,)) + _F64.pack(value))
+    elif kind is str:
+        _encode_blob(_STR, value.encode("utf-8", "replace"), out)
+    elif kind is bytes:
+        _encode_blob(_BYTES, value, out)
+    elif kind is list or kind is tuple:
+        out.append(bytes((_LIST if kind is list else _TUPLE,)) + _U32.pack(len(value)))
+        for item in value:
+            _encode(item, out, depth + 1)
+    elif kind is dict:
+        out.append(bytes((_DICT,)) + _U32.pack(len(value)))
+        for key, item in value.items():
+            if type(key) not in _KEY_TYPES:
+                raise WireError(f"a dictionary key of type {type(key).__name__}")
+            _encode(key, out, depth + 1)
+            _encode(item, out, depth + 1)
+    elif kind is np.ndarray:
+        out.append(bytes((_ARRAY,)))
+        _encode_array(value, out)
+    elif kind is Tensor:
+        out.append(bytes((_TENSOR, FRAMEWORKS.index(value.framework))))
+        _encode_array(value.array, out)
+    elif kind is Handle:
+        _encode_blob(_HANDLE, value.kind.encode("utf-8", "replace")[:100], out)
+        out.append(_U32.pack(value.id))
+    else:
+        raise WireError(f"a value of type {kind.__name__} cannot travel")
+
+
+def _encode_int(value: int, out: list[bytes]) -> None:
+    if -(2**63) <= value < 2**63:
+        out.append(bytes((_INT,)) + _I64.pack(value))
+        return
+    size = value.bit_length() // 8 + 1
+    if size > _MAX_BIGINT_BYTES:
+        raise WireError(f"an integer of more than {_MAX_BIGINT_BYTES} bytes")
+    _encode_blob(_BIGINT, value.to_bytes(size, "little", signed=True), out)
+
+
+def _encode_blob(tag: int, data: bytes, out: list[bytes]) -> None:
+    out.append(bytes((tag,)) + _U32.pack(len(data)))
+    out.append(data)
+
+
+def _encode_array(array: np.ndarray[Any, Any], out: list[bytes]) -> None:
+    code = _DTYPE_CODE.get(array.dtype.newbyteorder("<") if array.dtype.byteorder == ">" else array.dtype)
+    if code is None:
+        raise WireError(f"an array of dtype {array.dtype} cannot travel")
+    if array.ndim > 8:
+        raise WireError("an array of more than 8 dimensions")
+    out.append(struct.pack(f"<BB{array.ndim}Q", code, array.ndim, *array.shape))
+    out.append(np.ascontiguousarray(array, dtype=DTYPES[code]).tobytes())
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Value:
+    """The value of a payload. Pure; raises WireError for anything that is not exactly one value within limits.
+
+    Arrays are fresh, writable, C-contiguous copies.
+    """
+    if len(data) > limits.max_bytes:
+        raise WireError(f"{len(data)} bytes where {limits.max_bytes} are allowed")
+    reader = _Reader(data, limits)
+    value = reader.value(0)
+    if reader.at != len(data):
+        raise WireError(f"{len(data) - reader.at} bytes too many")
+    return value
+
+
+class _Reader:
+    """One pass over the bytes; `at` is the next unread one."""
+
+    __slots__ = ("at", "data", "limits", "nodes")
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        self.data, self.limits, self.at, self.nodes = data, limits, 0, 0
+
+    def take(self, count: int) -> bytes:
+        end = self.at + count
+        if end > len(self.data):
+            raise WireError("cut short")
+        piece = self.data[self.at : end]
+        self.at = end
+        return piece
+
+    def u32(self) -> int:
+        return int.from_bytes(self.take(4), "little")
+
+    def value(self, depth: int) -> Value:
+        self.nodes += 1
+        if self.nodes > self.limits.max_nodes:
+            raise WireError(f"more than {self.limits.max_nodes} items")
+        if depth > self.limits.max_depth:
+            raise WireError(f"nested deeper than {self.limits.max_depth}")
+        tag = self.take(1)[0]
+        if tag <= _TRUE:
+            return (None, False, True)[tag]
+        if tag == _INT:
+            return _I64.unpack(self.take(8))[0]
+        if tag == _FLOAT:
+            return _F64.unpack(self.take(8))[0]
+        if tag == _ARRAY:
+            return self.array()
+        if tag == _TENSOR:
+            return self.tensor()
+        if tag in (_LIST, _TUPLE, _DICT):
+            return self.container(tag, depth)
+        return self.blob(tag)
+
+    def blob(self, tag: int) -> Value:
+        size = self.u32()
+        if tag == _BYTES:
+            return self.take(size)
+        if tag == _BIGINT:
+            if size > _MAX_BIGINT_BYTES:
+                raise WireError("an integer that is too long")
+            return int.from_bytes(self.take(size), "little", signed=True)
+        if tag not in (_STR, _HANDLE):
+            raise WireError(f"unknown tag {tag}")
+        if size > self.limits.max_str:
+            raise WireError(f"a text of more than {self.limits.max_str} bytes")
+        try:
+            text = self.take(size).decode("utf-8", "strict")
+        except UnicodeDecodeError:
+            raise WireError("a text that is not UTF-8") from None
+        return text if tag == _STR else Handle(self.u32(), text[:100])
+
+    def container(self, tag: int, depth: int) -> Value:
+        count = self.u32()
+        if count > len(self.data) - self.at or self.nodes + count > self.limits.max_nodes:
+            raise WireError("more items than there are bytes or than are allowed")
+        if tag != _DICT:
+            items = [self.value(depth + 1) for _ in range(count)]
+            return items if tag == _LIST else tuple(items)
+        table: dict[Any, Value] = {}
+        for _ in range(count):
+            key = self.value(depth + 1)
+            if type(key) not in _KEY_TYPES or key in table:
+                raise WireError("a dictionary key that is repeated or of a wrong type")
+            table[key] = self.value(depth + 1)
+        return table
+
+    def tensor(self) -> Tensor:
+        framework = self.take(1)[0]
+        if framework >= len(FRAMEWORKS):
+            raise WireError("a tensor of an unknown framework")
+        return Tensor(FRAMEWORKS[framework], self.array())
+
+    def array(self) -> np.ndarray[Any, Any]:
+        code, ndim = self.take(2)
+        if code >= len(DTYPES) or ndim > 8:
+            raise WireError("an array of an unknown dtype or of more than 8 dimensions")
+        dtype = np.dtype(DTYPES[code])
+        shape = struct.unpack(f"<{ndim}Q", self.take(8 * ndim))
+        size = dtype.itemsize
+        for dim in shape:  # Python integers: no overflow
+            if dim > _MAX_DIM:
+                raise WireError("an array dimension that is too large")
+            size *= dim
+        if size > len(self.data) - self.at:
+            raise WireError("an array that is larger than its bytes")
+        raw = self.take(size)
+        if code == 0 and raw.translate(None, b"\0\1"):
+            raise WireError("a truth value that is neither 0 nor 1")
+        return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()

@@ -1,0 +1,295 @@
+"""Remote subjects: a student's or a reference's program that reads like a Python object.
+
+    student.softmax(x)                 a call; its answer behaves like the value and is plain where it is used
+    layer = student.Matmul()           a class makes a remote object
+    layer.forward(x, W)                methods of it; an answer may be an argument of the next call
+    model.W1 = w; model.W1             setting and getting attributes
+    student.softmax.each([x1, x2])     many calls in one step
+    student.hold(x)                    an array that stays over there, to look at again: held.value()
+
+Theory of operation. A round trip costs more than a small computation, so steps are queued and travel together: when the value
+of an answer is first looked at (by `close`, by NumPy, by arithmetic), everything queued is sent as one frame and every value
+comes back at once. An answer that is passed to another call of the same subject stays over there, as it would in a notebook.
+Every step is recorded, so that a failed check can be replayed on the known mistakes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from grader.sandbox.wire import Handle, Tensor, Value
+
+MOST_QUEUED = 64
+
+
+class Channel(Protocol):
+    """What a subject talks through: frames of steps out, one reply each back."""
+
+    def send(self, steps: list[list[Any]]) -> None: ...
+
+    def receive(self) -> tuple[list[Value], frozenset[str]]:
+        """Values of the steps sent, and the watched names used. Raises CallError, whose `values` are the steps before."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One request and what came back. call: "softmax" or "Matmul.forward", for people. args: as the author gave them."""
+
+    request: list[Any]  # [operation, slot, on, name, args, kwargs]
+    call: str
+    args: tuple[Any, ...] = ()
+    value: Value = None
+    error: Exception | None = None
+    done: bool = False
+
+    @property
+    def operation(self) -> str:
+        return str(self.request[0])
+
+    @property
+    def slot(self) -> int:
+        return int(self.request[1])
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """The steps of one check with one subject, in order; how many were sent and answered."""
+
+    channel: Channel
+    steps: list[Step] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    sent: int = 0
+    answered: int = 0
+    failure: Exception | None = None
+    slots: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def add(self, operation: str, on: Handle | None, name: str, args: Any, kwargs: Any, call: str, shown: Any) -> Step:
+        if self.failure is not None:
+            raise self.failure
+        step = Step([operation, next(self.slots), on, name, args, kwargs], call=call, args=shown)
+        self.steps.append(step)
+        if len(self.steps) - self.sent >= MOST_QUEUED:
+            self.finish()
+        return step
+
+    def start(self) -> None:
+        """Sends what is queued, unless an answer is still to come."""
+        if self.sent == self.answered and self.sent < len(self.steps):
+            queued = self.steps[self.sent :]
+            self.sent = len(self.steps)
+            self.channel.send([step.request for step in queued])
+
+    def finish(self) -> None:
+        """Until every queued step is answered. Raises CallError or ChildEnded, now and for every later step."""
+        if self.failure is not None:
+            raise self.failure
+        while self.answered < len(self.steps):
+            self.start()
+            waiting = self.steps[self.answered : self.sent]
+            try:
+                values, used = self.channel.receive()
+            except Exception as error:
+                values = getattr(error, "values", [])[: len(waiting) - 1]
+                self._fill(waiting, values)
+                failed = waiting[len(values)]
+                failed.error, failed.done = error, True
+                self.failure = error
+                self.used |= getattr(error, "used", frozenset())
+                del self.steps[self.answered + len(values) + 1 :]
+                self.answered = self.sent = len(self.steps)
+                raise
+            self._fill(waiting, values)
+            self.used |= used
+            self.answered = self.sent
+
+    def _fill(self, waiting: list[Step], values: list[Value]) -> None:
+        for step, value in zip(waiting, values, strict=False):
+            step.value, step.done = value, True
+
+
+def together(*values: Any) -> None:
+    """Starts the conversations behind several answers at once, so that two processes compute at the same time."""
+    for value in values:
+        if isinstance(value, Answer):
+            value._conversation.start()
+
+
+def settle(value: Any) -> Value:
+    """An answer's plain value; anything else as it is. Raises what the call raised, or what kept it from being made."""
+    if not isinstance(value, Answer):
+        return value
+    step = value._step
+    if not step.done:
+        try:
+            value._conversation.finish()
+        except Exception:
+            if not step.done:  # a later step raised: its own answer will say so
+                raise
+    if step.error is not None:
+        raise step.error
+    return step.value
+
+
+class Subject:
+    """A loaded program.
+
+    classes: names that make objects. methods: dotted names ("Matmul.forward") that are methods for certain.
+    """
+
+    def __init__(self, channel: Channel, *, classes: frozenset[str], methods: frozenset[str]) -> None:
+        self._conversation = Conversation(channel)
+        self._classes, self._methods = classes, methods
+
+    def __getattr__(self, name: str) -> RemoteFunction:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return RemoteFunction(self, None, name, name)
+
+    def hold(self, value: Any) -> RemoteObject:
+        """Sends a value and leaves it there as an object: what a call did to it can be read back."""
+        step = self._conversation.add("put", None, "", [_local(value)], {}, "hold", (value,))
+        return RemoteObject(self, step, "held")
+
+    def get(self, name: str) -> Answer:
+        """The value of a top-level name that is neither function nor class."""
+        return Answer(self, self._conversation.add("get", None, name, [], {}, name, ()), name)
+
+
+class RemoteFunction:
+    """A function, method or class over there. Calling a class makes a RemoteObject."""
+
+    def __init__(self, subject: Subject, on: Handle | None, name: str, label: str) -> None:
+        self._subject, self._on, self._name, self._label = subject, on, name, label
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        makes = self._on is None and self._name in self._subject._classes
+        step = self._subject._conversation.add(
+            "new" if makes else "call",
+            self._on,
+            self._name,
+            [_local(a) for a in args],
+            {key: _local(a) for key, a in kwargs.items()},
+            self._label,
+            args,
+        )
+        return (RemoteObject if makes else Answer)(self._subject, step, self._label)
+
+    def each(self, inputs: Sequence[Any]) -> list[Any]:
+        """The results of one call for every element of inputs, a tuple being several arguments."""
+        rows = [[_local(a) for a in row] if isinstance(row, tuple) else [_local(row)] for row in inputs]
+        step = self._subject._conversation.add("each", self._on, self._name, rows, {}, self._label, tuple(inputs))
+        value = settle(Answer(self._subject, step, self._label))
+        return list(value) if isinstance(value, list) else []
+
+
+class Answer(NDArrayOperatorsMixin):
+    """What a call gives: used like its value, which travels here when it is first looked at."""
+
+    def __init__(self, subject: Subject, step: Step, label: str) -> None:
+        self._subject, self._step, self._label = subject, step, label
+        self._conversation = subject._conversation
+
+    def _value(self) -> Any:
+        value = settle(self)
+        return value.array if isinstance(value, Tensor) else value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self._value(), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [x._value() if isinstance(x, Answer) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = settle(self)
+        if isinstance(value, Handle):
+            return RemoteObject(self._subject, self._step, self._label).__getattr__(name)
+        return getattr(value, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return RemoteFunction(self._subject, Handle(self._step.slot), "", self._label)(*args, **kwargs)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._value())
+
+    def __len__(self) -> int:
+        return len(self._value())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._value()[index]
+
+    def __float__(self) -> float:
+        return float(self._value())
+
+    def __bool__(self) -> bool:
+        return bool(self._value())
+
+    def __repr__(self) -> str:
+        return f"<answer of {self._label}>"
+
+
+class RemoteObject:
+    """An object over there: methods are called, other attributes are fetched and set."""
+
+    _subject: Subject
+    _step: Step
+    _label: str
+
+    def __init__(self, subject: Subject, step: Step, label: str) -> None:
+        object.__setattr__(self, "_subject", subject)
+        object.__setattr__(self, "_step", step)
+        object.__setattr__(self, "_label", label)
+
+    def value(self) -> Answer:
+        """The object as a plain value, as it is now."""
+        handle = Handle(self._step.slot)
+        step = self._subject._conversation.add("value", handle, "", [], {}, self._label, ())
+        return Answer(self._subject, step, self._label)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return RemoteFunction(self._subject, Handle(self._step.slot), "", self._label)(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        label = f"{self._label}.{name}"
+        handle = Handle(self._step.slot)
+        if label in self._subject._methods:
+            return RemoteFunction(self._subject, handle, name, label)
+        return Answer(self._subject, self._subject._conversation.add("get", handle, name, [], {}, label, ()), label)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        handle = Handle(self._step.slot)
+        label = f"{self._label}.{name}"
+        self._subject._conversation.add("set", handle, name, [_local(value)], {}, label, (value,))
+
+
+def _local(value: Any) -> Value:
+    """An argument as a value of the protocol; a copy of an array, because the frame is sent later."""
+    if isinstance(value, Answer) or type(value) is RemoteObject:
+        return Handle(value._step.slot)
+    if type(value) is np.ndarray:
+        return value.copy()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return np.array(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_local(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _local(item) for key, item in value.items()}
+    return value
+
+
+def tensor(array: Any, framework: str = "tensorflow") -> Tensor:
+    """An argument that the student's function should see as a framework tensor. array: anything NumPy takes."""
+    if isinstance(settled := settle(array), Tensor):
+        return settled
+    return Tensor(framework, np.asarray(array))

@@ -1,0 +1,11 @@
+"""Your softmax_ce has its two arguments swapped: it takes the logarithm of the label and multiplies it by the
+probability.
+
+zh: 两个参数用反了：你对标签取了对数，再乘以概率。
+"""
+
+PART = "softmax_ce"
+
+
+def softmax_ce(prob, label):
+    return -tf.reduce_mean(tf.reduce_sum(prob * tf.math.log(label + 1e-12), axis=-1))

@@ -1,0 +1,27 @@
+import numpy as np
+import tensorflow as tf
+
+def softmax(x):
+    # 先减去每行最大值，防止溢出
+    x = x - np.max(x, axis=-1, keepdims=True)
+    fenzi = tf.exp(x)
+    fenmu = tf.reduce_sum(fenzi, -1, keepdims=True)
+    return fenzi / fenmu
+
+def sigmoid(x):
+    # 1/(1+e^-x)
+    prob_x = tf.math.reciprocal(1.0 + tf.exp(-x))
+    return prob_x
+
+def softmax_ce(x, label):
+    # x 已经是概率了
+    x = tf.clip_by_value(x, 1e-12, 1.0)
+    losses = -tf.reduce_sum(label * tf.math.log(x), axis=1)
+    loss = tf.reduce_mean(losses)
+    return loss
+
+def sigmoid_ce(x, label):
+    eps = 1e-12
+    pos = label * tf.math.log(x + eps)
+    neg = (1.0 - label) * tf.math.log(1.0 - x + eps)
+    return tf.reduce_mean(pos + neg)

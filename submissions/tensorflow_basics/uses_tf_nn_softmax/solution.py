@@ -1,0 +1,14 @@
+import numpy as np
+import tensorflow as tf
+
+def softmax(x):
+    return tf.nn.softmax(x, axis=-1)
+
+def sigmoid(x):
+    return 1 / (1 + tf.exp(-x))
+
+def softmax_ce(prob, label):
+    return -tf.reduce_mean(tf.reduce_sum(label * tf.math.log(prob + 1e-12), axis=-1))
+
+def sigmoid_ce(prob, label):
+    return -tf.reduce_mean(label * tf.math.log(prob + 1e-12) + (1 - label) * tf.math.log(1 - prob + 1e-12))
