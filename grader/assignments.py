@@ -1,4 +1,4 @@
-"""Loading an assignment: reference/<name>/ with assignment.toml, checks.py, solution.py, starter.py, statements, mistakes/.
+"""Loading an assignment: a folder with assignment.toml, checks.py, solution.py, starter.py, statements and mistakes/.
 
 Only checks.py is executed here, in the trusted process: its author is the teacher. The solution and the
 mistakes are text to this process and run in a sandbox child like everything else that computes.
@@ -137,14 +137,18 @@ def _consistent(assignment: Assignment) -> None:
     seen: set[str] = set()
     for check in assignment.checks:
         if check.part not in parts:
-            raise AssignmentError(f"{where}: check {check.id} belongs to part {check.part!r}, which assignment.toml lacks")
+            raise AssignmentError(
+                f"{where}: check {check.id} belongs to part {check.part!r}, which assignment.toml lacks"
+            )
         for other in check.requires:
             if other not in seen:
                 raise AssignmentError(f"{where}: check {check.id} requires {other!r}, which no earlier check is called")
         seen.add(check.id)
     for mistake in assignment.mistakes:
         if mistake.part not in parts:
-            raise AssignmentError(f"{assignment.folder}/mistakes/{mistake.name}.py: PART is {mistake.part!r}, which is no part")
+            raise AssignmentError(
+                f"{assignment.folder}/mistakes/{mistake.name}.py: PART is {mistake.part!r}, which is no part"
+            )
     for part in parts - {check.part for check in assignment.checks}:
         raise AssignmentError(f"{where}: part {part!r} has no check")
 

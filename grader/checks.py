@@ -41,7 +41,7 @@ from grader.numerics import (
 from grader.reports import Text, Worst
 from grader.sandbox.limits import CheckLimits
 from grader.sandbox.wire import Tensor
-from grader.subjects import RemoteObject, Subject, settle, tensor, together
+from grader.subjects import RemoteObject, Subject, settle, tensor
 
 __all__ = [
     "Check",
@@ -56,9 +56,9 @@ __all__ = [
     "finite",
     "gradient",
     "near_kink",
+    "settle",
     "small_first",
     "step_of",
-    "settle",
     "tensor",
     "unchanged",
     "unpack",
@@ -133,7 +133,7 @@ def small_first(*shapes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 class Rng(np.random.Generator):
     """NumPy's generator, seeded from a secret and the file's content; whole numbers for the shapes of `small_first`."""
 
-    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:  # type: ignore[override]
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         if not isinstance(size, Tiny):
             return super().normal(loc, scale, size)
         # Distinct non-zero whole numbers: no two cells look alike, and none sits on the kink of a ReLU.
@@ -191,7 +191,6 @@ def close(
     or_between: further expected values; everything between the smallest and the largest agrees too, element by
     element. what: name of the value for the message ("grad_W"). Default tolerances depend on the dtype of got.
     """
-    together(got, expected)
     also = [np.asarray(_plain(other)) for other in or_between]
     difference = compare(_plain(got), _plain(expected), Tolerance(atol=atol, rtol=rtol), also=also)
     if difference is not None:
@@ -278,8 +277,10 @@ def gradient(
     raise error
 
 
-def unchanged(held: RemoteObject, original: Array, what: str) -> None:
-    """Fails when a held input is no longer what was sent."""
-    now = _plain(held.value())
-    if compare(now, original, Tolerance(atol=0.0, rtol=0.0)) is not None:
-        raise CheckFailed(message=wording.modified(what), got=now, expected=original, value=now)
+def unchanged(**inputs: tuple[RemoteObject, Array]) -> None:
+    """Fails when a held input is no longer what was sent: unchanged(x=(held_x, x), W=(held_W, W))."""
+    values = {what: held.value() for what, (held, _) in inputs.items()}
+    for what, (_, original) in inputs.items():
+        now = _plain(values[what])
+        if compare(now, original, Tolerance(atol=0.0, rtol=0.0)) is not None:
+            raise CheckFailed(message=wording.modified(what), got=now, expected=original, value=values[what])

@@ -42,9 +42,14 @@ class Lang(StrEnum):
     zh = "zh"
 
 
-AssignmentOption = Annotated[str, typer.Option("--assignment", "-a", help="Name of the assignment; see: grader assignments")]
+AssignmentOption = Annotated[
+    str, typer.Option("--assignment", "-a", help="Name of the assignment; see: grader assignments")
+]
 UnsafeOption = Annotated[
-    bool, typer.Option("--unsafe-own-code", help="Run without isolation where there is none. Your own code only; not for credit.")
+    bool,
+    typer.Option(
+        "--unsafe-own-code", help="Run without isolation where there is none. Your own code only; not for credit."
+    ),
 ]
 LangOption = Annotated[Lang, typer.Option("--lang", help="Language of the messages.")]
 
@@ -94,7 +99,11 @@ def _grade_all(
 ) -> Iterator[Report]:
     errors = terminal.console(stderr=True)
     with Progress(
-        SpinnerColumn(), *Progress.get_default_columns(), console=errors, transient=True, disable=quiet or not errors.is_terminal
+        SpinnerColumn(),
+        *Progress.get_default_columns(),
+        console=errors,
+        transient=True,
+        disable=quiet or not errors.is_terminal,
     ) as progress:
         starting = progress.add_task(f"starting {assignment.runtime}", total=None)
         engine.warm_up(assignment)
@@ -125,7 +134,7 @@ def prove_command(
     as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON.")] = False,
     unsafe_own_code: UnsafeOption = False,
 ) -> None:
-    """Prove an assignment: the solution scores full marks, the starter zero, every known mistake loses points and is named.
+    """Prove an assignment: solution full marks, starter zero, every known mistake loses points and is named.
 
     Prints the matrix of mistakes and checks. Exit code 1 when something does not hold.
     """
@@ -133,9 +142,10 @@ def prove_command(
     chosen = find_assignment(settings, assignment)
     proofs: list[Proof] = []
     errors = terminal.console(stderr=True)
-    with engine_for(settings, unsafe_own_code) as engine, Progress(
-        console=errors, transient=True, disable=not errors.is_terminal
-    ) as progress:
+    with (
+        engine_for(settings, unsafe_own_code) as engine,
+        Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress,
+    ):
         engine.warm_up(chosen)
         task = progress.add_task("proving", total=len(chosen.mistakes) + 2)
         for proof in prove(engine, chosen):
@@ -159,7 +169,7 @@ def assignments_command(
 ) -> None:
     """List the assignments, their parts and points, and whether their runtime is installed."""
     settings = read_settings()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for item in load_all(settings.reference_dir).values():
         absent = settings.absent_runtime(item.runtime)
         rows.append(
@@ -179,7 +189,9 @@ def assignments_command(
         return
     out = terminal.console()
     for row in rows:
-        out.print(f"{row['name']}  ({row['runtime']}, {row['max_score']:g} points, version {row['version']})", style="bold")
+        out.print(
+            f"{row['name']}  ({row['runtime']}, {row['max_score']:g} points, version {row['version']})", style="bold"
+        )
         out.print(f"  {row['title']}")
         out.print(f"  parts: {', '.join(row['parts'])}")
         if row["missing"]:
@@ -208,7 +220,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Grade deep-learning homework in a sandbox, and say what is wrong."""
 

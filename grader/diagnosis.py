@@ -125,7 +125,7 @@ def _bare(value: Any) -> Any:
 
 
 def relation(got: Any, expected: Any) -> Text | None:
-    """How a wrong value is related to the right one, where that is simple: sign, constant factor, transposed, offset."""
+    """How a wrong value is related to the right one, where that is simple: sign, factor, transposed, zero."""
     if not isinstance(got, np.ndarray) or not isinstance(expected, np.ndarray):
         return None
     a, b = np.asarray(got), np.asarray(expected)

@@ -55,7 +55,8 @@ class Examination:
             "sound": self.sound,
             "refused": self.refused,
             "layers": [
-                {"name": x.name, "present": x.present, "evidence": x.evidence, "command": x.command} for x in self.layers
+                {"name": x.name, "present": x.present, "evidence": x.evidence, "command": x.command}
+                for x in self.layers
             ],
             "self_test": [{"name": x.name, "held": x.held, "evidence": x.evidence} for x in self.findings],
             "missing": list(self.missing),
@@ -66,10 +67,14 @@ class Examination:
 def examine(config: SandboxConfig) -> Examination:
     """Starts the sandbox as the service would (in mode C too, to look at it) and examines a parked child."""
     uname = os.uname()
-    machine = f"{uname.sysname} {uname.release} {platform.machine()}, uid {os.geteuid()}, Python {platform.python_version()}"
+    machine = (
+        f"{uname.sysname} {uname.release} {platform.machine()}, uid {os.geteuid()}, Python {platform.python_version()}"
+    )
     refused = ""
     if sys.platform != "linux":
-        return Examination(machine=machine, mode=Mode.D, refused="Grader needs Linux; run it in a Linux virtual machine.")
+        return Examination(
+            machine=machine, mode=Mode.D, refused="Grader needs Linux; run it in a Linux virtual machine."
+        )
     try:
         with Sandbox(config) as sandbox:
             sandbox.start("numpy")
@@ -117,7 +122,11 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
         present=posture.separate("mnt") and set(posture.writable) <= {"/tmp"},
         evidence=f"{len(posture.mounts)} mounts, writable: {', '.join(posture.writable[:5]) or 'none'}",
     )
-    yield Layer(name="no new privileges", present=posture.everywhere("NoNewPrivs", "1"), evidence=f"NoNewPrivs {status['NoNewPrivs']}")
+    yield Layer(
+        name="no new privileges",
+        present=posture.everywhere("NoNewPrivs", "1"),
+        evidence=f"NoNewPrivs {status['NoNewPrivs']}",
+    )
     yield Layer(
         name="system call filter",
         present=posture.everywhere("Seccomp", "2"),
@@ -136,7 +145,9 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
         name="a user of its own",
         present=apart,
         evidence=f"uid {uid}, ours {os.geteuid()}",
-        command="" if apart else "start the grader as root (it gives root up for children) or as a service user of its own",
+        command=""
+        if apart
+        else "start the grader as root (it gives root up for children) or as a service user of its own",
     )
     numbers = sorted(posture.descriptors)
     yield Layer(
@@ -156,7 +167,9 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
         name="control group with limits",
         present=grouped,
         evidence="memory, pids" if grouped else reasons or "mode without control groups",
-        command="" if grouped else "systemd: Delegate=yes in the unit; by hand: systemd-run --user --scope -p Delegate=yes grader ...",
+        command=""
+        if grouped
+        else "systemd: Delegate=yes in the unit; by hand: systemd-run --user --scope -p Delegate=yes grader ...",
     )
     yield Layer(
         name="first to go when memory is short",

@@ -80,5 +80,9 @@ def gradescope(report: Report, lang: Language = "en") -> dict[str, Json]:
         "execution_time": round(report.timings_ms.get("total", 0.0) / 1e3),
         "stdout_visibility": "hidden",
         "tests": tests,
-        "extra_data": {"assignment_version": report.assignment_version, "seed": report.seed, "status": str(report.status)},
+        "extra_data": {
+            "assignment_version": report.assignment_version,
+            "seed": report.seed,
+            "status": str(report.status),
+        },
     }

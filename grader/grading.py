@@ -89,7 +89,9 @@ class Engine:
             max_score=assignment.max_score,
             seed=seed,
             file=file,
-            parts=tuple(PartScore(name=p.name, score=0, max_score=_points(assignment, p.name)) for p in assignment.parts),
+            parts=tuple(
+                PartScore(name=p.name, score=0, max_score=_points(assignment, p.name)) for p in assignment.parts
+            ),
         )
         try:
             submission = read_upload(file, data, assignment.asks)
@@ -235,8 +237,9 @@ class Run:
         return outcome
 
     def call(self, check: Check, student: Subject, seed: int) -> None:
-        """Runs the author's function. What it trips over is the student's value if it does not trip over the reference's."""
+        """Runs the author's function. Its error is the student's if it does not happen with the reference in place."""
         reference = self.reference.begin(seed % 2**31)
+        student._conversation.peer, reference._conversation.peer = reference._conversation, student._conversation
         try:
             with np.errstate(all="ignore"):
                 check.function(student, reference, Rng(np.random.PCG64(seed)))
@@ -280,7 +283,9 @@ class Run:
         part = self.assignment.part(outcome.check.part)
         uses = [use for name in part.asks for use in self.piece.uses(name) if use.dotted in outcome.used]
         where = self.piece.origin(uses[0].line).say() if uses else None
-        named = sorted({use.dotted for use in uses}) or sorted(n for n in outcome.used if "." in n) or sorted(outcome.used)
+        named = (
+            sorted({use.dotted for use in uses}) or sorted(n for n in outcome.used if "." in n) or sorted(outcome.used)
+        )
         return wording.banned(named[:3], part.name, where)
 
     def place(self, error: CallError) -> Text | None:

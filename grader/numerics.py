@@ -1,7 +1,7 @@
 """Comparing numbers and differentiating them: strict, cheap, by name.
 
-Everything here works on plain NumPy arrays in the trusted process. A comparison says what is wrong first, in this order: defined,
-array, shape, dtype kind, finite mask, value. `error <= tolerance` is the form of every test, so NaN fails.
+Everything here works on plain NumPy arrays in the trusted process. A comparison says what is wrong first, in the order
+defined, array, shape, dtype kind, finite mask, value. `error <= tolerance` is the form of every test, so NaN fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Proof of an assignment: the solution scores full marks, the starter nothing, every mistake loses points and is named."""
+"""Proof of an assignment: solution full marks, starter nothing, every mistake loses points and is named."""
 
 from __future__ import annotations
 

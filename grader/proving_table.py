@@ -38,6 +38,12 @@ def _row(proof: Proof) -> str:
     if proof.report.status is not ReportStatus.GRADED:
         return str(proof.report.status)
     return "".join(
-        "." if c.status is Status.PASSED else "-" if c.status is Status.NOT_REACHED else "N" if c.mistake == proof.name else "x"
+        "."
+        if c.status is Status.PASSED
+        else "-"
+        if c.status is Status.NOT_REACHED
+        else "N"
+        if c.mistake == proof.name
+        else "x"
         for c in proof.report.checks
     )

@@ -37,7 +37,9 @@ class LoadFailure:
 class StudentSession:
     """A submission's program, in one child after another: a check that kills its child costs the next ones nothing."""
 
-    def __init__(self, sandbox: Sandbox, assignment: Assignment, piece: Slice, seed: int, limits: SubmissionLimits) -> None:
+    def __init__(
+        self, sandbox: Sandbox, assignment: Assignment, piece: Slice, seed: int, limits: SubmissionLimits
+    ) -> None:
         self._sandbox, self._assignment, self._slice, self._seed = sandbox, assignment, piece, seed
         self._limits = limits
         self._child: Child | None = None
@@ -61,7 +63,7 @@ class StudentSession:
         )
 
     def begin(self, limits: CheckLimits, seed: int) -> Subject:
-        """A subject for one check. Raises ChildEnded when the file cannot even be loaded, SandboxError for our faults."""
+        """A subject for one check. Raises ChildEnded when the file cannot be loaded, SandboxError for our faults."""
         self._check_limits, self._check_seed = limits, seed
         if self._child is None or self._child.dead():
             self._drop()
@@ -160,7 +162,7 @@ class Reference:
     """
 
     def __init__(self, sandbox: Sandbox, assignment: Assignment) -> None:
-        self._assignment = assignment
+        self._assignment, self._sandbox = assignment, sandbox
         self._child = sandbox.spawn(assignment.runtime)
         self._child.answer_limits = wire.REQUEST_LIMITS
         self.uses = 0
@@ -215,7 +217,9 @@ class Reference:
 
     @property
     def worn(self) -> bool:
-        return self._child.closed or self._child.dead() or self.uses > 20_000
+        """Whether it should be replaced: dead, old, or forked from a zygote that has been replaced itself."""
+        current = self._sandbox.zygote(self._assignment.runtime)
+        return self._child.closed or self._child.dead() or self.uses > 20_000 or self._child.origin is not current
 
     def close(self) -> None:
         self._child.close()

@@ -25,7 +25,8 @@ class Settings(BaseSettings):
 
     reference_dir: Path = Field(PROJECT / "reference", description="Folder of the assignments.")
     runner_python: Path = Field(
-        PROJECT / ".venv-runner" / "bin" / "python", description="Interpreter of the environment that students' code runs in."
+        PROJECT / ".venv-runner" / "bin" / "python",
+        description="Interpreter of the environment that students' code runs in.",
     )
     runner_uid: Annotated[int, Field(ge=1, le=2**31)] = Field(
         64873, description="User and group number of students' code when the grader itself runs as root."
@@ -69,7 +70,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process. Raises UsageError naming each variable that is wrong, and why."""
     try:
-        return Settings()
+        return Settings()  # type: ignore[call-arg]  # every field has a default; mypy sees none in Annotated
     except ValidationError as error:
         lines = [f"GRADER_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
         raise UsageError("settings are wrong: " + "; ".join(lines)) from None

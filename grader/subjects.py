@@ -7,9 +7,10 @@
     student.softmax.each([x1, x2])     many calls in one step
     student.hold(x)                    an array that stays over there, to look at again: held.value()
 
-Theory of operation. A round trip costs more than a small computation, so steps are queued and travel together: when the value
-of an answer is first looked at (by `close`, by NumPy, by arithmetic), everything queued is sent as one frame and every value
-comes back at once. An answer that is passed to another call of the same subject stays over there, as it would in a notebook.
+Theory of operation. A round trip costs more than a small computation, so steps are queued and travel together: when
+the value of an answer is first looked at (by `close`, by NumPy, by arithmetic), everything queued is sent as one frame
+and every value comes back at once. An answer that is passed to another call of the same subject stays over there, as it
+would in a notebook.
 Every step is recorded, so that a failed check can be replayed on the known mistakes.
 """
 
@@ -34,13 +35,13 @@ class Channel(Protocol):
     def send(self, steps: list[list[Any]]) -> None: ...
 
     def receive(self) -> tuple[list[Value], frozenset[str]]:
-        """Values of the steps sent, and the watched names used. Raises CallError, whose `values` are the steps before."""
+        """Values of the steps sent, and the watched names used. A CallError has the values of the steps before."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One request and what came back. call: "softmax" or "Matmul.forward", for people. args: as the author gave them."""
+    """One request and what came back. call: "softmax" or "Matmul.forward", for people. args: as the author gave."""
 
     request: list[Any]  # [operation, slot, on, name, args, kwargs]
     call: str
@@ -68,6 +69,7 @@ class Conversation:
     sent: int = 0
     answered: int = 0
     failure: Exception | None = None
+    peer: Conversation | None = None  # the other subject of the check: both should compute at the same time
     slots: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def add(self, operation: str, on: Handle | None, name: str, args: Any, kwargs: Any, call: str, shown: Any) -> Step:
@@ -80,7 +82,12 @@ class Conversation:
         return step
 
     def start(self) -> None:
-        """Sends what is queued, unless an answer is still to come."""
+        """Sends what is queued here and at the peer's, unless an answer is still to come."""
+        self._send()
+        if self.peer is not None and self.peer.failure is None:
+            self.peer._send()
+
+    def _send(self) -> None:
         if self.sent == self.answered and self.sent < len(self.steps):
             queued = self.steps[self.sent :]
             self.sent = len(self.steps)
@@ -112,13 +119,6 @@ class Conversation:
     def _fill(self, waiting: list[Step], values: list[Value]) -> None:
         for step, value in zip(waiting, values, strict=False):
             step.value, step.done = value, True
-
-
-def together(*values: Any) -> None:
-    """Starts the conversations behind several answers at once, so that two processes compute at the same time."""
-    for value in values:
-        if isinstance(value, Answer):
-            value._conversation.start()
 
 
 def settle(value: Any) -> Value:

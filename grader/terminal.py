@@ -127,7 +127,9 @@ def _checks(report: Report, lang: Language) -> RenderableType:
     table.add_column(ratio=1)
     table.add_column(justify="right", width=8, no_wrap=True)
     for part in report.parts:
-        table.add_row(Line(part.name, style="bold"), "", Line(f"{_points(part.score)}/{_points(part.max_score)}", style="bold"))
+        table.add_row(
+            Line(part.name, style="bold"), "", Line(f"{_points(part.score)}/{_points(part.max_score)}", style="bold")
+        )
         for check in report.checks:
             if check.part == part.name:
                 mark, colour = _MARK[check.status]
@@ -136,7 +138,9 @@ def _checks(report: Report, lang: Language) -> RenderableType:
     return table
 
 
-def _other_messages(failed: Sequence[CheckResult], shown: Sequence[CheckResult], lang: Language) -> list[RenderableType]:
+def _other_messages(
+    failed: Sequence[CheckResult], shown: Sequence[CheckResult], lang: Language
+) -> list[RenderableType]:
     """Further failures, each distinct message once; the first sentence is enough here."""
     said = {check.message.say(lang) for check in shown if check.message}
     lines: list[RenderableType] = []
@@ -159,7 +163,9 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
     table.add_column(_SAY["score"][lang], justify="right", no_wrap=True)
     table.add_column("first thing to fix" if lang == "en" else "先改这一处", overflow="fold", ratio=2)
     for report in reports:
-        first = next((c.message for c in report.checks if c.status is Status.FAILED and c.message), None) or report.message
+        first = (
+            next((c.message for c in report.checks if c.status is Status.FAILED and c.message), None) or report.message
+        )
         score = f"{_points(report.score)}/{_points(report.max_score)}" if report.checks else str(report.status)
         text = first.say(lang) if first else ""
         table.add_row(report.file, score, text if len(text) <= 120 else text[:117] + "...")

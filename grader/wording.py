@@ -1,7 +1,7 @@
 """Every sentence that a student reads about a check, in English and Chinese, in one place.
 
-Plain sentences to "you": what is the case, where, and what to do. No blame, no exclamation marks. Values, names and code
-of students are quoted as they are; nothing here decides anything.
+Plain sentences to "you": what is the case, where, and what to do. No blame, no exclamation marks. Values, names and
+code of students are quoted as they are; nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ def raised(type_name: str, message: str, call: str, where: Text | None, line: st
     at_zh = f"（{where.zh}）" if where else ""
     code = f": {line.strip()[:120]}" if line.strip() else "."
     advice = advise(type_name, message)
-    text = Text(en=f"{call} raised {said}{at_en}{code}", zh=f"{call} 抛出了 {said}{at_zh}{code if line.strip() else '。'}")
+    text = Text(
+        en=f"{call} raised {said}{at_en}{code}", zh=f"{call} 抛出了 {said}{at_zh}{code if line.strip() else '。'}"
+    )
     return text if advice is None else text + advice
 
 

@@ -15,6 +15,16 @@ LOCKS = {
 
 for name, what in LOCKS.items():
     options = "--universal --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url"
-    command = ["uv", "pip", "compile", "--quiet", *options.split(), "--no-emit-find-links", *what, "-o", str(HERE / name)]
+    command = [
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        *options.split(),
+        "--no-emit-find-links",
+        *what,
+        "-o",
+        str(HERE / name),
+    ]
     subprocess.run([str(Path(sys.executable).with_name("uv")), *command[1:]], check=True)
     assert "://" not in (HERE / name).read_text(), f"{name} carries an address"

@@ -40,15 +40,16 @@ class Lookup:
     """Answers about the names of one program and the modules beside it."""
 
     def __init__(self, program: Program, modules: Mapping[str, Program], asked: Sequence[str] = ()) -> None:
-        self._program = program
+        self.program = program
         self._asked = frozenset(asked)
         self._modules = modules
         self._methods: dict[int, Methods] = {}
+        self._others: dict[int, Lookup] = {}
 
     def missing(self, name: str) -> Text | None:
         """Why an asked name does not exist, or None when it does or may."""
         head, _, method = unicodedata.normalize("NFKC", name).partition(".")
-        if not self._program.binds(head):
+        if not self.program.binds(head):
             if any(head in names_bound(self._modules, m) for m in self._stars()):
                 return None
             return self._no_name(head)
@@ -65,7 +66,7 @@ class Lookup:
                 en=f"{head} is a function in your file; a class {head} with a method {method} is asked for.",
                 zh=f"文件里的 {head} 是函数；题目要求的是带有 {method} 方法的类 {head}。",
             )
-        methods = self._beside(program).methods(node)
+        methods = self.beside(program).methods(node)
         return None if methods.open or method in methods.names else _no_method(head, method, list(methods.found))
 
     def stub(self, name: str) -> tuple[Program, ast.stmt] | None:
@@ -77,7 +78,7 @@ class Lookup:
         program, node = found
         empty: ast.stmt | None = None
         if isinstance(node, ast.ClassDef):
-            lookup = self._beside(program)
+            lookup = self.beside(program)
             methods = lookup.methods(node).found
             outside = set(lookup._set_outside(node))
             last = {key: functions[-1] for key, functions in methods.items()}
@@ -91,7 +92,7 @@ class Lookup:
 
     def resolve(self, name: str, before: int | None = None) -> tuple[Program, ast.stmt] | None:
         """The definition behind a name, through aliases, single-argument wrappers and sibling modules."""
-        program = self._program
+        program = self.program
         for _ in range(20):
             definition = program.definition(name, before)
             if definition is None:
@@ -117,8 +118,13 @@ class Lookup:
             self._methods[id(node)] = self._collect(node)
         return self._methods[id(node)]
 
-    def _beside(self, program: Program) -> Lookup:
-        return self if program is self._program else Lookup(program, self._modules)
+    def beside(self, program: Program) -> Lookup:
+        """The same questions about another program of the upload."""
+        if program is self.program:
+            return self
+        if id(program) not in self._others:
+            self._others[id(program)] = Lookup(program, self._modules)
+        return self._others[id(program)]
 
     def _collect(self, node: ast.ClassDef) -> Methods:
         names: dict[str, None] = {}
@@ -151,18 +157,18 @@ class Lookup:
         """For `class A(A)`, the piece above which the other A is to be found."""
         if base != node.name:
             return None
-        where = self._program.bindings.get(base, [])
-        return next((i for i in where if node in statements(self._program.pieces[i].node)), None)
+        where = self.program.bindings.get(base, [])
+        return next((i for i in where if node in statements(self.program.pieces[i].node)), None)
 
     def _set_outside(self, node: ast.ClassDef) -> Iterator[str]:
         """Attributes given to the class at top level: `Matmul.forward = forward`."""
-        for index in self._program.mutations.get(node.name, ()):
-            for target in getattr(self._program.pieces[index].node, "targets", ()):
+        for index in self.program.mutations.get(node.name, ()):
+            for target in getattr(self.program.pieces[index].node, "targets", ()):
                 if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                     yield target.attr
 
     def _stars(self) -> set[str]:
-        return {m for index in self._program.stars for m in self._program.pieces[index].scope.stars}
+        return {m for index in self.program.stars for m in self.program.pieces[index].scope.stars}
 
     def _not_uploaded(self, name: str, node: ast.Import | ast.ImportFrom) -> Text | None:
         module = (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
@@ -181,12 +187,12 @@ class Lookup:
 
     def meant(self, name: str) -> str | None:
         """What the file calls the thing asked for as `name`, if that can be guessed."""
-        candidates = dict.fromkeys((*self._program.defined(), *self._program.bindings))
+        candidates = dict.fromkeys((*self.program.defined(), *self.program.bindings))
         return near(name, [c for c in candidates if c not in self._asked])
 
     def _no_name(self, name: str) -> Text:
-        defined = self._program.defined()
-        if name in self._program.guarded:
+        defined = self.program.defined()
+        if name in self.program.guarded:
             return Text(
                 en=f'{name} is defined only under `if __name__ == "__main__"`, which is not run. Move it out of there.',
                 zh=f'{name} 只定义在 `if __name__ == "__main__"` 里面，这部分不会运行。请把它移到外面。',

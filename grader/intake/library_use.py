@@ -26,8 +26,8 @@ class Use:
     line: int
 
 
-def library_uses(program: Program, modules: Mapping[str, Program], name: str) -> tuple[Use, ...]:
-    """The library names that the answer to `name` uses, each with its first line."""
+def library_uses(lookup: Lookup, modules: Mapping[str, Program], name: str) -> tuple[Use, ...]:
+    """The library names that the answer to `name` uses in the program of `lookup`, each with its first line."""
     first: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
     todo: list[tuple[str, str, int | None]] = [("", unicodedata.normalize("NFKC", name), None)]
@@ -36,10 +36,10 @@ def library_uses(program: Program, modules: Mapping[str, Program], name: str) ->
         if (module, asked) in seen:
             continue
         seen.add((module, asked))
-        here = modules[module] if module else program
-        if asked != "*" and not here.binds(asked.partition(".")[0]):
+        here = lookup.beside(modules[module]) if module else lookup
+        if asked != "*" and not here.program.binds(asked.partition(".")[0]):
             continue
-        for dotted, at in _Answer(here, modules, asked).uses():
+        for dotted, at in _Answer(here, asked).uses():
             where = at if line is None else line
             root, _, rest = dotted.partition(".")
             if root in modules:
@@ -51,11 +51,11 @@ def library_uses(program: Program, modules: Mapping[str, Program], name: str) ->
 class _Answer:
     """The code behind one asked name of one program."""
 
-    def __init__(self, program: Program, modules: Mapping[str, Program], name: str) -> None:
-        self._program = program
+    def __init__(self, lookup: Lookup, name: str) -> None:
+        program = self._program = lookup.program
         head, _, method = name.partition(".")
         self._head, self._tail = head, (method,) if method else ()
-        found = _methods(program, modules, head, method) if method else []
+        found = _methods(lookup, head, method) if method else []
         apart = scan(*found, later=True) if found else None
         extra = reads(apart) if apart is not None else Reads(now={}, later={}, globals=frozenset())
         names = [] if found else [*program.bindings] if name == "*" else [head]
@@ -119,11 +119,10 @@ class _Answer:
         return found
 
 
-def _methods(program: Program, modules: Mapping[str, Program], head: str, method: str) -> list[ast.AST]:
+def _methods(lookup: Lookup, head: str, method: str) -> list[ast.AST]:
     """The method asked for and those of the same class that it reaches through self."""
-    lookup = Lookup(program, modules)
     found = lookup.resolve(head)
-    if found is None or found[0] is not program or not isinstance(found[1], ast.ClassDef):
+    if found is None or found[0] is not lookup.program or not isinstance(found[1], ast.ClassDef):
         return []
     has = lookup.methods(found[1]).found
     reached: dict[str, Function] = {}

@@ -1,7 +1,7 @@
 """Cuts a submission down to what the functions asked for need.
 
 Homework is not run from top to bottom: it would train for minutes, download data and stop at the first variable that
-only existed in the student's session. Kept are imports, definitions, classes and assignments that the asked names
+only existed in the student's kernel. Kept are imports, definitions, classes and assignments that the asked names
 need, transitively. Everything else is blanked, so that a line number in a traceback is a line of the upload.
 """
 
@@ -76,7 +76,7 @@ def slice_submission(submission: Submission, asked: Sequence[str]) -> Slice:
         left_out=(*submission.left_out, *source.left_out, *left_out(program, closure, source)),
         notes=(*submission.notes, *notes(program, lookup, closure, source, asked)),
         origins=source.origins,
-        used={name: library_uses(program, modules, name) for name in asked},
+        used={name: library_uses(lookup, modules, name) for name in asked},
     )
 
 

@@ -3,7 +3,7 @@
     grader (trusted: checks, references' answers, scores)
       |  SOCK_SEQPACKET: "spawn" + three pipe ends ->  <- pidfd, exit status
       launcher -> zygote, one a runtime (zygote.py): the runner's interpreter in a root of read-only binds, in its own
-                  user, pid, mount, net, ipc and uts namespaces, exec'd with an empty environment; imports only, one thread
+                  user, pid, mount, net, ipc and uts namespaces, exec'd with an empty environment; one thread
         |  unshare(NEWPID), fork, setns back
         child (driver.py): locks itself down (jail.py, landlock.py, seccomp.py), warms up, parks,
                serves one submission over two plain pipes (wire.py), is killed

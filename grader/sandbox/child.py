@@ -1,12 +1,13 @@
 """One jailed child as the grader sees it: a question goes in, a plain value or a failure comes out.
 
-After its first student statement the child is hostile. So every read here is bounded by bytes and by a deadline, an answer is
-accepted only for the question that is open, and whatever is wrong ends the child by SIGKILL through its pidfd.
-How a child ended is a verdict about the student's code (`ChildEnded`), never an error of ours.
+After its first student statement the child is hostile. So every read here is bounded by bytes and by a deadline, an
+answer is accepted only for the question that is open, and whatever is wrong ends the child by SIGKILL through its
+pidfd. How a child ended is a verdict about the student's code (`ChildEnded`), never an error of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -107,7 +108,8 @@ class Child:
         self.output = bytearray()
         self.output_bytes = 0
         self.exit: Exit | None = None
-        self.on_close: Callable[[], None] | None = None
+        self.closers: list[Callable[[], None]] = []
+        self.origin: object = None  # the zygote it was forked from
         self.memory_exceeded: Callable[[], bool] = lambda: False
         self._inbox = bytearray()
         self._call_id = 0
@@ -326,18 +328,16 @@ class Child:
         """Kills the child if it lives, waits until it is reaped, closes the descriptors. Safe to call twice."""
         if self.closed:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it is gone already
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it is gone already
         try:
             self.exit = self._wait_exit()
         finally:
             for fd in (self.pidfd, self._write_fd, self._read_fd, self._out_fd):
                 os.close(fd)
             self.pidfd = -1
-            if self.on_close is not None:
-                self.on_close()
+            for closer in self.closers:
+                closer()
 
 
 def pid_of(pidfd: int) -> int:

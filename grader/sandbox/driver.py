@@ -4,13 +4,14 @@ There is nothing in here worth forging. This process knows no expected value, no
 student code does to this module only changes what the student's own answer looks like. Every object that
 leaves is turned into one of the protocol's plain types first, so a lying `__eq__` or `__array__` stays behind.
 
-A request is a list of steps [operation, slot, on, name, args, kwargs], and the reply has a value for each. Whatever a step
-gives is kept under its slot, and `on` and arguments refer to it as a Handle; `on` None is the program.
+A request is a list of steps [operation, slot, on, name, args, kwargs], and the reply has a value for each. Whatever a
+step gives is kept under its slot, and `on` and arguments refer to it as a Handle; `on` None is the program.
 
     call new get set each put value     on functions, classes, attributes, objects
     prepare load begin replay           args = [dictionary]; see the operations below
 
-A reply holds plain values; what is not one stays here and travels as a Handle. Standard library, the runtime, and wire.py.
+A reply holds plain values; what is not one stays here and travels as a Handle. This module needs the standard library,
+the runtime, and wire.py.
 """
 
 from __future__ import annotations
@@ -43,11 +44,9 @@ ABSENT: Mapping[str, tuple[str, ...]] = {
 
 def run(job_read: int, job_write: int, runtime: str) -> None:
     """Warms the runtime up, says READY, serves requests until BYE or the end of the pipe."""
-    stream = io.TextIOWrapper(
-        open(1, "wb", buffering=8192, closefd=False), encoding="utf-8", errors="backslashreplace", write_through=False
-    )
+    stream = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
     sys.stdout = sys.stderr = stream
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
     for name in ABSENT[runtime]:
         sys.modules[name] = None  # type: ignore[assignment]
     warnings.simplefilter("ignore")
@@ -131,13 +130,13 @@ def _warm_ops(tf: Any, array: np.ndarray[Any, Any]) -> None:
     tape.gradient(z, x)
     for op in (
         tf.abs, tf.negative, tf.sign, tf.square, tf.sqrt, tf.tanh, tf.identity, tf.ones_like, tf.zeros_like, tf.shape,
-        tf.math.log, tf.math.log1p, tf.math.softplus, tf.math.reduce_logsumexp, tf.nn.softmax, tf.nn.sigmoid, tf.nn.relu,
-        tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.math.is_nan, tf.transpose,
+        tf.math.log, tf.math.log1p, tf.math.softplus, tf.math.reduce_logsumexp, tf.nn.softmax, tf.nn.sigmoid,
+        tf.nn.relu, tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.math.is_nan, tf.transpose,
     ):  # fmt: skip
         op(x)
     for op in (tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum, tf.minimum, tf.pow, tf.equal, tf.math.xlogy):
         op(x, x)
-    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x < 0, x[0], x[..., 0], x * array, array * x  # noqa: B018
+    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x < 0, x[0], x[..., 0], x * array, array * x
     tf.nn.softmax_cross_entropy_with_logits(x, x)
     tf.nn.sigmoid_cross_entropy_with_logits(x, x)
     tf.where(x > 0, x, tf.zeros_like(x)) / (1 + x)
@@ -364,7 +363,7 @@ class Driver:
         return value
 
     def plain(self, thing: Any, slot: int = 0, depth: int = 0) -> wire.Value:
-        """An object as a value of the protocol; what is not a value travels as a Handle of its slot, 0 if it has none."""
+        """An object as a value of the protocol; what is not one travels as a Handle of its slot, 0 if it has none."""
         kind = type(thing)
         if thing is None or kind in (bool, float, bytes):
             return thing

@@ -150,7 +150,13 @@ def build_root(root: str, binds: Mapping[str, str], files: Mapping[str, str], ex
         # What else is installed beside the standard library is nobody's business.
         for hidden in ("site-packages", "dist-packages", "test"):
             if target.startswith(PYTHON) and os.path.isdir(f"{root}{target}/{hidden}"):
-                _mount("hidden", f"{root}{target}/{hidden}", "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, "size=4k,mode=555")
+                _mount(
+                    "hidden",
+                    f"{root}{target}/{hidden}",
+                    "tmpfs",
+                    _MS_RDONLY | _MS_NOSUID | _MS_NODEV,
+                    "size=4k,mode=555",
+                )
     for name in DEVICES:
         os.close(os.open(f"{root}/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o444))
         _mount(f"/dev/{name}", f"{root}/dev/{name}", "", _MS_BIND)

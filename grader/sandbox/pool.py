@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -114,7 +115,9 @@ class Zygote:
             self.close()
             raise SandboxError(f"the {self.runtime} runtime did not start in {_READY_S[self.runtime]:.0f} s") from None
         self._control.settimeout(None)
-        message = json.loads(data) if data else {"op": "failed", "step": "start of the interpreter", "errno": 0}
+        message: dict[str, Any] = (
+            json.loads(data) if data else {"op": "failed", "step": "start of the interpreter", "errno": 0}
+        )
         if message["op"] == "missing":
             self.close()
             raise RuntimeMissing(missing_runtime(self.runtime, message["module"]))
@@ -124,7 +127,9 @@ class Zygote:
         self.versions, self.landlock_abi = message["versions"], message["landlock"]
         if message["threads"] != 1:
             self.close()
-            raise SandboxError(f"the {self.runtime} zygote has {message['threads']} threads after its imports; 1 is required")
+            raise SandboxError(
+                f"the {self.runtime} zygote has {message['threads']} threads after its imports; 1 is required"
+            )
 
     def _read(self) -> None:
         """Hands each message to whoever waits for it; runs until the zygote closes its socket."""
@@ -208,7 +213,8 @@ class Zygote:
             raise
         if slot is not None and self.cgroups is not None:
             cgroups = self.cgroups
-            child.on_close = lambda: cgroups.give_back(slot)
+            child.closers.append(lambda: cgroups.give_back(slot))
+        child.origin = self
         return child
 
     def _wait_exit(self, identity: int, gone: _Waiting) -> Exit:
@@ -219,6 +225,12 @@ class Zygote:
         if not message:  # the zygote died first; the kernel has killed its children
             return Exit(-9, 0.0, 0)
         return Exit(message["status"], message["cpu_s"], message["peak_mib"])
+
+    def retire(self) -> None:
+        """Ends the zygote when its last child has gone."""
+        while self.alive and self._exits:
+            time.sleep(0.2)
+        self.close()
 
     def close(self) -> None:
         """Ends the zygote, and with it every child it has."""
@@ -251,9 +263,7 @@ def _start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.sock
         raise SandboxUnavailable(f"there is no interpreter at {config.runner_python}; run: make setup")
     folder = Path(__file__).parent
     bundle = {
-        "modules": {
-            f"grader.sandbox.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES
-        },
+        "modules": {f"grader.sandbox.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES},
         "config": {
             "boot": _BOOT,
             "mode": str(mode),
@@ -272,7 +282,14 @@ def _start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.sock
             "os.dup2(203, 3); os.dup2(204, 4); os.closerange(5, 1024)\n"
         )
         return subprocess.Popen(
-            [config.runner_python.absolute(), "-I", "-c", place + _BOOT.format(entry="launcher.launch"), str(control.fileno()), str(memory)],
+            [
+                config.runner_python.absolute(),
+                "-I",
+                "-c",
+                place + _BOOT.format(entry="launcher.launch"),
+                str(control.fileno()),
+                str(memory),
+            ],
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -388,6 +405,7 @@ class _Lane:
         self._zygote = make()
         self._parked: deque[Child] = deque()
         self._changed = threading.Condition()
+        self._busy = 0  # children taken and not closed yet
         self._closing = False
         self._error: SandboxError | None = None
         self._thread = threading.Thread(target=self._refill, name="refill", daemon=True)
@@ -399,7 +417,7 @@ class _Lane:
     def _refill(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or (len(self._parked) < self._count and not self._error))
+                self._changed.wait_for(self._wanted)
                 if self._closing:
                     return
             try:
@@ -415,6 +433,17 @@ class _Lane:
             with self._changed:
                 self._parked.append(child)
                 self._changed.notify_all()
+
+    def _wanted(self) -> bool:
+        """Whether to fork now: at once when none is parked, else when no grading would have to share the processor."""
+        if self._closing or self._error:
+            return self._closing
+        return not self._parked or (len(self._parked) < self._count and not self._busy)
+
+    def _less_busy(self) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify_all()
 
     def _prepare(self, child: Child) -> None:
         child.begin(CheckLimits(cpu_s=20.0, wall_s=20.0))
@@ -448,7 +477,9 @@ class _Lane:
                 error, self._error = self._error, None  # the next taker tries again
                 self._changed.notify_all()
                 raise error or SandboxError("the sandbox is closing")
+            self._busy += 1
             self._changed.notify_all()
+        child.closers.append(self._less_busy)
         if child.dead():  # killed while it was parked, by the kernel or an administrator
             child.close()
             return self.take()

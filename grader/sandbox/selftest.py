@@ -1,7 +1,7 @@
 """The self-test: a program that tries what must fail, and limits that must hold, in real children.
 
-Run at start and by `grader doctor`. Each probe is either refused inside the child (the answer says how) or ends the child
-in the expected way; both are compared out here.
+Run at start and by `grader doctor`. Each probe is either refused inside the child (the answer says how) or ends the
+child in the expected way; both are compared out here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from grader.sandbox.limits import CheckLimits, Mode
 from grader.sandbox.pool import Sandbox
 
 # Runs in the child. Every function returns "refused: ..." or says what it managed to do.
-PROBES = '''
+PROBES = """
 import ctypes, os, socket, sys, threading
 import numpy as np
 
@@ -85,7 +85,7 @@ def spin():
 def flood():
     while True: print("x" * 1000)
 def leave(): os._exit(0)
-'''
+"""
 
 REFUSED = (
     "read_passwd",

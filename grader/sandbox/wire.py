@@ -15,11 +15,13 @@ The same file serves both ends (the child receives it as text), so it imports th
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 Value = Any  # None | bool | int | float | str | bytes | list | tuple | dict | ndarray | Tensor | Handle
 
 MAGIC = 0x31445247  # "GRD1"
@@ -31,13 +33,20 @@ REQUEST, BYE = 1, 2
 READY, RESULT, ERROR = 16, 17, 18
 
 DTYPES = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16")
+_DTYPES = [np.dtype(name) for name in DTYPES]
 _DTYPE_CODE = {np.dtype(name): code for code, name in enumerate(DTYPES)}
 FRAMEWORKS = ("tensorflow", "torch")
 
 _NONE, _FALSE, _TRUE, _INT, _BIGINT, _FLOAT, _STR, _BYTES, _LIST, _TUPLE, _DICT, _ARRAY, _TENSOR, _HANDLE = range(14)
+_TAGS = [bytes((tag,)) for tag in range(14)]
 _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
 _F64 = struct.Struct("<d")
+_TAGGED_U32 = struct.Struct("<BI")
+_TAGGED_I64 = struct.Struct("<Bq")
+_TAGGED_F64 = struct.Struct("<Bd")
+_SHAPES = [struct.Struct(f"<BB{ndim}Q") for ndim in range(9)]
+_MAX_ENCODED_DEPTH = 32
 _MAX_BIGINT_BYTES = 512
 _MAX_DIM = 2**31
 _KEY_TYPES = (str, int, bool, float, bytes, type(None))
@@ -67,7 +76,7 @@ class Tensor:
     """A framework tensor on the wire. `array`: any shape; a framework's own dtypes are widened to NumPy's."""
 
     framework: str
-    array: np.ndarray[Any, Any]
+    array: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,68 +110,107 @@ def encode(value: Value) -> bytes:
 
 
 def _encode(value: Value, out: list[bytes], depth: int) -> None:
-    if depth > 32:
-        raise WireError("nested too deeply")
-    kind = type(value)
-    if value is None:
-        out.append(bytes((_NONE,)))
-    elif kind is bool:
-        out.append(bytes((_TRUE if value else _FALSE,)))
-    elif kind is int:
-        _encode_int(value, out)
-    elif kind is float:
-        out.append(bytes((_FLOAT,)) + _F64.pack(value))
-    elif kind is str:
-        _encode_blob(_STR, value.encode("utf-8", "replace"), out)
-    elif kind is bytes:
-        _encode_blob(_BYTES, value, out)
-    elif kind is list or kind is tuple:
-        out.append(bytes((_LIST if kind is list else _TUPLE,)) + _U32.pack(len(value)))
-        for item in value:
-            _encode(item, out, depth + 1)
-    elif kind is dict:
-        out.append(bytes((_DICT,)) + _U32.pack(len(value)))
-        for key, item in value.items():
-            if type(key) not in _KEY_TYPES:
-                raise WireError(f"a dictionary key of type {type(key).__name__}")
-            _encode(key, out, depth + 1)
-            _encode(item, out, depth + 1)
-    elif kind is np.ndarray:
-        out.append(bytes((_ARRAY,)))
-        _encode_array(value, out)
-    elif kind is Tensor:
-        out.append(bytes((_TENSOR, FRAMEWORKS.index(value.framework))))
-        _encode_array(value.array, out)
-    elif kind is Handle:
-        _encode_blob(_HANDLE, value.kind.encode("utf-8", "replace")[:100], out)
-        out.append(_U32.pack(value.id))
-    else:
-        raise WireError(f"a value of type {kind.__name__} cannot travel")
+    encoder = _ENCODERS.get(type(value))
+    if encoder is None:
+        raise WireError(f"a value of type {type(value).__name__} cannot travel")
+    encoder(value, out, depth)
 
 
-def _encode_int(value: int, out: list[bytes]) -> None:
+def _encode_none(value: None, out: list[bytes], depth: int) -> None:
+    out.append(b"\0")
+
+
+def _encode_bool(value: bool, out: list[bytes], depth: int) -> None:
+    out.append(_TAGS[_TRUE] if value else _TAGS[_FALSE])
+
+
+def _encode_int(value: int, out: list[bytes], depth: int) -> None:
     if -(2**63) <= value < 2**63:
-        out.append(bytes((_INT,)) + _I64.pack(value))
+        out.append(_TAGGED_I64.pack(_INT, value))
         return
     size = value.bit_length() // 8 + 1
     if size > _MAX_BIGINT_BYTES:
         raise WireError(f"an integer of more than {_MAX_BIGINT_BYTES} bytes")
-    _encode_blob(_BIGINT, value.to_bytes(size, "little", signed=True), out)
+    out.append(_TAGGED_U32.pack(_BIGINT, size) + value.to_bytes(size, "little", signed=True))
 
 
-def _encode_blob(tag: int, data: bytes, out: list[bytes]) -> None:
-    out.append(bytes((tag,)) + _U32.pack(len(data)))
-    out.append(data)
+def _encode_float(value: float, out: list[bytes], depth: int) -> None:
+    out.append(_TAGGED_F64.pack(_FLOAT, value))
 
 
-def _encode_array(array: np.ndarray[Any, Any], out: list[bytes]) -> None:
-    code = _DTYPE_CODE.get(array.dtype.newbyteorder("<") if array.dtype.byteorder == ">" else array.dtype)
-    if code is None:
-        raise WireError(f"an array of dtype {array.dtype} cannot travel")
+def _encode_str(value: str, out: list[bytes], depth: int) -> None:
+    data = value.encode("utf-8", "replace")
+    out.append(_TAGGED_U32.pack(_STR, len(data)) + data)
+
+
+def _encode_bytes(value: bytes, out: list[bytes], depth: int) -> None:
+    out.append(_TAGGED_U32.pack(_BYTES, len(value)) + value)
+
+
+def _encode_sequence(value: list[Any] | tuple[Any, ...], out: list[bytes], depth: int) -> None:
+    if depth > _MAX_ENCODED_DEPTH:
+        raise WireError("nested too deeply")
+    out.append(_TAGGED_U32.pack(_LIST if type(value) is list else _TUPLE, len(value)))
+    for item in value:
+        encoder = _ENCODERS.get(type(item))
+        if encoder is None:
+            raise WireError(f"a value of type {type(item).__name__} cannot travel")
+        encoder(item, out, depth + 1)
+
+
+def _encode_dict(value: dict[Any, Any], out: list[bytes], depth: int) -> None:
+    if depth > _MAX_ENCODED_DEPTH:
+        raise WireError("nested too deeply")
+    out.append(_TAGGED_U32.pack(_DICT, len(value)))
+    for key, item in value.items():
+        if type(key) not in _KEY_TYPES:
+            raise WireError(f"a dictionary key of type {type(key).__name__}")
+        _encode(key, out, depth + 1)
+        _encode(item, out, depth + 1)
+
+
+def _encode_array(value: Array, out: list[bytes], depth: int) -> None:
+    out.append(_TAGS[_ARRAY])
+    _put_array(value, out)
+
+
+def _encode_tensor(value: Tensor, out: list[bytes], depth: int) -> None:
+    out.append(bytes((_TENSOR, FRAMEWORKS.index(value.framework))))
+    _put_array(value.array, out)
+
+
+def _encode_handle(value: Handle, out: list[bytes], depth: int) -> None:
+    data = value.kind[:100].encode("utf-8", "replace")
+    out.append(_TAGGED_U32.pack(_HANDLE, len(data)) + data + _U32.pack(value.id))
+
+
+def _put_array(array: Array, out: list[bytes]) -> None:
+    code = _DTYPE_CODE.get(array.dtype)
+    if code is None:  # another byte order, or a type that is not ours
+        code = _DTYPE_CODE.get(array.dtype.newbyteorder("<"))
+        if code is None:
+            raise WireError(f"an array of dtype {array.dtype} cannot travel")
+        array = array.astype(DTYPES[code])
     if array.ndim > 8:
         raise WireError("an array of more than 8 dimensions")
-    out.append(struct.pack(f"<BB{array.ndim}Q", code, array.ndim, *array.shape))
-    out.append(np.ascontiguousarray(array, dtype=DTYPES[code]).tobytes())
+    out.append(_SHAPES[array.ndim].pack(code, array.ndim, *array.shape))
+    out.append(array.tobytes())
+
+
+_ENCODERS: dict[type, Callable[[Any, list[bytes], int], None]] = {
+    type(None): _encode_none,
+    bool: _encode_bool,
+    int: _encode_int,
+    float: _encode_float,
+    str: _encode_str,
+    bytes: _encode_bytes,
+    list: _encode_sequence,
+    tuple: _encode_sequence,
+    dict: _encode_dict,
+    np.ndarray: _encode_array,
+    Tensor: _encode_tensor,
+    Handle: _encode_handle,
+}
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Value:
@@ -204,38 +252,46 @@ class _Reader:
             raise WireError(f"more than {self.limits.max_nodes} items")
         if depth > self.limits.max_depth:
             raise WireError(f"nested deeper than {self.limits.max_depth}")
-        tag = self.take(1)[0]
-        if tag <= _TRUE:
-            return (None, False, True)[tag]
-        if tag == _INT:
-            return _I64.unpack(self.take(8))[0]
-        if tag == _FLOAT:
-            return _F64.unpack(self.take(8))[0]
+        if self.at >= len(self.data):
+            raise WireError("cut short")
+        tag = self.data[self.at]
+        self.at += 1
         if tag == _ARRAY:
             return self.array()
+        if tag == _STR:
+            return self.text()
+        if tag == _INT:
+            return _I64.unpack(self.take(8))[0]
+        if tag <= _TRUE:
+            return (None, False, True)[tag]
+        if tag == _FLOAT:
+            return _F64.unpack(self.take(8))[0]
         if tag == _TENSOR:
             return self.tensor()
         if tag in (_LIST, _TUPLE, _DICT):
             return self.container(tag, depth)
         return self.blob(tag)
 
-    def blob(self, tag: int) -> Value:
+    def text(self) -> str:
         size = self.u32()
-        if tag == _BYTES:
-            return self.take(size)
-        if tag == _BIGINT:
-            if size > _MAX_BIGINT_BYTES:
-                raise WireError("an integer that is too long")
-            return int.from_bytes(self.take(size), "little", signed=True)
-        if tag not in (_STR, _HANDLE):
-            raise WireError(f"unknown tag {tag}")
         if size > self.limits.max_str:
             raise WireError(f"a text of more than {self.limits.max_str} bytes")
         try:
-            text = self.take(size).decode("utf-8", "strict")
+            return self.take(size).decode("utf-8", "strict")
         except UnicodeDecodeError:
             raise WireError("a text that is not UTF-8") from None
-        return text if tag == _STR else Handle(self.u32(), text[:100])
+
+    def blob(self, tag: int) -> Value:
+        if tag == _HANDLE:
+            kind = self.text()
+            return Handle(self.u32(), kind[:100])
+        if tag not in (_BYTES, _BIGINT):
+            raise WireError(f"unknown tag {tag}")
+        size = self.u32()
+        if tag == _BIGINT and size > _MAX_BIGINT_BYTES:
+            raise WireError("an integer that is too long")
+        data = self.take(size)
+        return data if tag == _BYTES else int.from_bytes(data, "little", signed=True)
 
     def container(self, tag: int, depth: int) -> Value:
         count = self.u32()
@@ -258,11 +314,11 @@ class _Reader:
             raise WireError("a tensor of an unknown framework")
         return Tensor(FRAMEWORKS[framework], self.array())
 
-    def array(self) -> np.ndarray[Any, Any]:
+    def array(self) -> Array:
         code, ndim = self.take(2)
         if code >= len(DTYPES) or ndim > 8:
             raise WireError("an array of an unknown dtype or of more than 8 dimensions")
-        dtype = np.dtype(DTYPES[code])
+        dtype = _DTYPES[code]
         shape = struct.unpack(f"<{ndim}Q", self.take(8 * ndim))
         size = dtype.itemsize
         for dim in shape:  # Python integers: no overflow
@@ -274,4 +330,5 @@ class _Reader:
         raw = self.take(size)
         if code == 0 and raw.translate(None, b"\0\1"):
             raise WireError("a truth value that is neither 0 nor 1")
-        return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        array: Array = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        return array

@@ -1,8 +1,8 @@
 """The zygote: a process that has imported a runtime, forks a locked child on request, and does nothing else.
 
 It is process 1 of a pid namespace inside the jail's root, has exactly one thread, and never runs an operation of
-the framework: a child forked after that would hang in `tf.function` or in a parallel region of torch. It speaks JSON over one
-SOCK_SEQPACKET socket with the grader:
+the framework: a child forked after that would hang in `tf.function` or in a parallel region of torch. It speaks JSON
+over one SOCK_SEQPACKET socket with the grader:
 
     grader: {"op": "spawn", "id": 7, "memory_mib": 1024, "cpu_s": 60} + three pipe ends
     zygote: {"op": "spawned", "id": 7} + pidfd     {"op": "exited", "id": 7, "status": 9, "cpu_s": ..., "peak_mib": ...}
@@ -52,7 +52,13 @@ def serve(config: dict[str, Any]) -> None:
     gc.freeze()
     send(
         control,
-        {"op": "ready", "versions": versions, "threads": zygote.threads(), "landlock": zygote.abi, "vm_mib": zygote.vm_mib()},
+        {
+            "op": "ready",
+            "versions": versions,
+            "threads": zygote.threads(),
+            "landlock": zygote.abi,
+            "vm_mib": zygote.vm_mib(),
+        },
     )
     zygote.run()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Checks of numpy_autodiff. Batches are stacks of row vectors, float64; every backward gets a random gradient from above."""
+"""Checks of numpy_autodiff. Batches are rows, float64; each backward gets a random upstream gradient."""
 
 import numpy as np
 
@@ -115,8 +115,7 @@ def matmul_keeps_its_inputs(student, reference, rng):
     layer = student.Matmul()
     layer.forward(x, W)
     layer.backward(grad_y)
-    for held, value, name in zip((x, W, grad_y), values, ("x", "W", "grad_y"), strict=True):
-        unchanged(held, value, name)
+    unchanged(x=(x, values[0]), W=(W, values[1]), grad_y=(grad_y, values[2]))
 
 
 # Relu -------------------------------------------------------------------------------------------------------------
@@ -193,8 +192,7 @@ def relu_keeps_its_inputs(student, reference, rng):
     layer = student.Relu()
     layer.forward(held_x)
     layer.backward(held_grad)
-    unchanged(held_x, x, "x")
-    unchanged(held_grad, grad_y, "grad_y")
+    unchanged(x=(held_x, x), grad_y=(held_grad, grad_y))
 
 
 # The chain --------------------------------------------------------------------------------------------------------

@@ -256,7 +256,7 @@ class TestNotes:
         assert "np is used (line 2) but not defined; line 1 says `import numpy as npm`" in note.en
         assert "import numpy as npm" in note.zh
 
-    def test_names_of_a_lost_session(self) -> None:
+    def test_names_of_a_lost_kernel(self) -> None:
         (note,) = look_cells(["def f(x):\n    return x @ W + bias"], "f").notes
         assert "W (code cell 1, line 2)" in note.en
         assert "bias (code cell 1, line 2)" in note.en
