@@ -54,12 +54,12 @@ class StudentSession:
         self._printed: list[bytes] = []
 
     def exhausted(self) -> bool:
-        """Whether the whole submission's allowance is used up."""
-        spent = self._cpu_spent + (self._child.cpu_s() if self._child else 0.0)
+        """Whether the whole submission's allowance is used up. A young session cannot have used much."""
+        left = self._deadline - time.monotonic()
+        old = left < self._limits.wall_s - 1.0
+        spent = self._cpu_spent + (self._child.cpu_s() if self._child and old else 0.0)
         return (
-            time.monotonic() > self._deadline
-            or spent > self._limits.cpu_s
-            or (self._child is None and self.children >= self._limits.children)
+            left < 0 or spent > self._limits.cpu_s or (self._child is None and self.children >= self._limits.children)
         )
 
     def begin(self, limits: CheckLimits, seed: int) -> Subject:

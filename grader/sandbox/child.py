@@ -116,7 +116,7 @@ class Child:
         self._awaited = 0
         self._limits = CheckLimits()
         self._wall_left = self._limits.wall_s
-        self._cpu_start = 0.0
+        self._cpu_start: float | None = None
         self._output_start = 0
         self._resident_mib = 0
         self._poll = select.poll()
@@ -130,7 +130,7 @@ class Child:
     def begin(self, limits: CheckLimits) -> None:
         """Starts the allowance of one check; its requests share it."""
         self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
-        self._cpu_start = self.cpu_s()
+        self._cpu_start = None  # read at the first look: a short check never pays for it
 
     def cpu_s(self) -> float:
         """CPU seconds of all threads so far, from outside. 0 when the process is gone."""
@@ -153,7 +153,7 @@ class Child:
     def wait_ready(self, timeout_s: float) -> None:
         """Waits for the READY frame that follows lock-down and warm-up. Raises SandboxError, for this is ours."""
         self._wall_left = timeout_s
-        self._cpu_start = float("inf")
+        self._limits = CheckLimits(cpu_s=timeout_s, wall_s=timeout_s)
         try:
             kind, _ = self._receive(0, (wire.READY,))
         except ChildEnded as error:
@@ -276,6 +276,8 @@ class Child:
             self._look()
 
     def _look(self) -> None:
+        if self._cpu_start is None:
+            self._cpu_start = max(0.0, self.cpu_s() - _SAMPLE_S)
         if self.cpu_s() - self._cpu_start > self._limits.cpu_s:
             self._end(Reason.CPU)
         if self.resident_mib() - self._resident_mib > self._limits.memory_mib + 64:

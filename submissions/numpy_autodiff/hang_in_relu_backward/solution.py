@@ -36,9 +36,10 @@ class Relu:
         i = 0
         while i < grad_x.size:
             if self.mem["x"].flat[i] > 0:
-                continue
-            grad_x.flat[i] = 0
-            i += 1
+                i += 1
+            elif self.mem["x"].flat[i] < 0:
+                grad_x.flat[i] = 0
+                i += 1
         return grad_x
 
 

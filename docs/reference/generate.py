@@ -1,0 +1,109 @@
+"""Writes the parts of the documentation that are copies of what the grader says.
+
+    .venv/bin/python docs/reference/generate.py
+
+- assignments.md: checks and points of every assignment, and the matrix of mistakes and checks
+- ../../README.md: the report under the first command, from a real run of that command
+
+A copy stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. tests/test_docs.py makes the copies again and
+compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from grader.assignments import Assignment, load_all
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+PAGE, README = HERE / "assignments.md", PROJECT / "README.md"
+_SIGNS = {"passed": ".", "failed": "x", "not_reached": "-"}
+
+
+def grader(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in the project's folder, with default settings and 80 columns."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "grader", *arguments],
+        cwd=PROJECT,
+        env={**kept, "COLUMNS": "80", "PYTHONUTF8": "1", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+def checks_table(assignment: Assignment) -> str:
+    """A Markdown table of the checks, numbered as in the matrix."""
+    lines = ["| | Check | Part | Points | Title |", "|---:|---|---|---:|---|"]
+    for number, check in enumerate(assignment.checks, 1):
+        lines.append(f"| {number} | `{check.id}` | {check.part} | {check.points:g} | {check.title.en} |")
+    return "\n".join([*lines, f"| | | | **{assignment.max_score:g}** | |"])
+
+
+def matrix(assignment: Assignment, proofs: list[dict[str, Any]]) -> str:
+    """One line a variant: a sign for every check, then the score."""
+    width = max(len(proof["name"]) for proof in proofs) + 2
+    numbers = "".join(str(number % 10) for number in range(1, len(assignment.checks) + 1))
+    lines = [f"{'':{width}}{numbers}  score"]
+    for proof in proofs:
+        signs = "".join(_sign(proof["name"], check) for check in proof["checks"].values())
+        lines.append(f"{proof['name']:{width}}{signs or 'not graded':{len(numbers)}}  {proof['score']:>5g}")
+    return "\n".join(["```text", *lines, "```"])
+
+
+def _sign(name: str, check: dict[str, Any]) -> str:
+    return "N" if check["mistake"] == name else _SIGNS[check["status"]]
+
+
+def proved_matrix(assignment: Assignment) -> str:
+    """The matrix from a run of `grader prove`, which must hold."""
+    run = grader("prove", assignment.name, "--json")
+    if run.returncode:
+        raise RuntimeError(f"grader prove {assignment.name} ended with {run.returncode}: {run.stderr}")
+    return matrix(assignment, json.loads(run.stdout))
+
+
+def first_report(readme: str) -> str:
+    """What the README's first `grader grade` prints, as a block."""
+    command = re.search(r"^\.venv/bin/grader (grade .+)$", readme, re.MULTILINE)
+    if command is None:
+        raise RuntimeError("the README shows no grader grade command")
+    run = grader(*command[1].split())
+    if run.returncode:
+        raise RuntimeError(f"grader {command[1]} ended with {run.returncode}: {run.stderr}")
+    lines = [line.rstrip() for line in run.stdout.rstrip().split("\n")]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def block(text: str, name: str) -> str:
+    """The copy called name in a page."""
+    found = re.search(f"<!-- begin {name} -->\n(.*?)\n<!-- end {name} -->", text, re.DOTALL)
+    if found is None:
+        raise LookupError(f"there is no block {name!r}")
+    return found[1]
+
+
+def replaced(text: str, name: str, body: str) -> str:
+    return text.replace(f"<!-- begin {name} -->\n{block(text, name)}\n", f"<!-- begin {name} -->\n{body}\n")
+
+
+def main() -> None:
+    page, readme = PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
+    for assignment in load_all(PROJECT / "reference").values():
+        page = replaced(page, f"{assignment.name} checks", checks_table(assignment))
+        page = replaced(page, f"{assignment.name} matrix", proved_matrix(assignment))
+    PAGE.write_text(page, encoding="utf-8")
+    README.write_text(replaced(readme, "report", first_report(readme)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
