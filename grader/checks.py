@@ -60,6 +60,7 @@ __all__ = [
     "small_first",
     "step_of",
     "tensor",
+    "tiny",
     "unchanged",
     "unpack",
 ]
@@ -127,7 +128,12 @@ class Tiny(tuple[int, ...]):
 def small_first(*shapes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """The shapes, smallest first; `rng` fills those of up to six elements with small whole numbers."""
     for shape in sorted(shapes, key=lambda s: (int(np.prod(s)), s)):
-        yield Tiny(shape) if int(np.prod(shape)) <= 6 else shape
+        yield tiny(shape)
+
+
+def tiny(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape, marked for small whole numbers when it has up to six elements."""
+    return Tiny(shape) if int(np.prod(shape)) <= 6 else shape
 
 
 class Rng(np.random.Generator):

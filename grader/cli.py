@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -109,7 +110,7 @@ def _grade_all(
         engine.warm_up(assignment)
         progress.remove_task(starting)
         for file, data in progress.track(uploads, description="grading"):
-            yield engine.grade(assignment, file.name, data, seed=seed or None)
+            yield replace(engine.grade(assignment, file.name, data, seed=seed or None), file=str(file))
 
 
 def show_reports(reports: list[Report], lang: Language) -> None:

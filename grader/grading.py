@@ -334,15 +334,24 @@ def find_call(steps: tuple[Step, ...], value: Any) -> tuple[Step, int | None] | 
 def explain(assignment: Assignment, outcomes: list[Outcome], reference: Reference) -> dict[str, Mistake]:
     """{check id: the known mistake that its failure reproduces}."""
     named: dict[str, Mistake] = {}
-    for part in assignment.parts:
-        mine = [o for o in outcomes if o.check.part == part.name and o.status is not Status.NOT_REACHED]
-        mistakes = [m for m in assignment.mistakes if m.part == part.name]
-        if not mistakes or not any(o.failure for o in mine):
-            continue
-        records = [r for o in mine if diagnosis.replayable(r := record(o))]
-        if any(r.failed for r in records):
-            named |= diagnosis.explain(records, reference.replay(records, mistakes), mistakes)
+    records = {
+        part.name: [r for o in outcomes if o.check.part == part.name and diagnosis.replayable(r := record(o))]
+        for part in assignment.parts
+    }
+    for part, mine in records.items():
+        named |= try_mistakes(mine, [m for m in assignment.mistakes if m.part == part], reference)
+    # What is wrong in one part often spoils another that builds on it: try what is known by now there too.
+    known = sorted(set(named.values()), key=lambda mistake: mistake.name)
+    for part, mine in records.items():
+        rest = [r for r in mine if r.check not in named]
+        named |= try_mistakes(rest, [m for m in known if m.part != part], reference)
     return named
+
+
+def try_mistakes(records: list[Record], mistakes: list[Mistake], reference: Reference) -> dict[str, Mistake]:
+    if not mistakes or not any(r.failed for r in records):
+        return {}
+    return diagnosis.explain(records, reference.replay(records, mistakes), mistakes)
 
 
 def record(outcome: Outcome) -> Record:

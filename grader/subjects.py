@@ -103,13 +103,16 @@ class Conversation:
             try:
                 values, used = self.channel.receive()
             except Exception as error:
-                values = getattr(error, "values", [])[: len(waiting) - 1]
-                self._fill(waiting, values)
-                failed = waiting[len(values)]
-                failed.error, failed.done = error, True
+                values = getattr(error, "values", None)
+                if values is None:  # the process is gone and nobody knows at which step: name the first call
+                    at = next((i for i, step in enumerate(waiting) if step.call), len(waiting) - 1)
+                else:
+                    at = min(len(values), len(waiting) - 1)
+                    self._fill(waiting[:at], values)
+                waiting[at].error, waiting[at].done = error, True
                 self.failure = error
                 self.used |= getattr(error, "used", frozenset())
-                del self.steps[self.answered + len(values) + 1 :]
+                del self.steps[self.answered + at + 1 :]
                 self.answered = self.sent = len(self.steps)
                 raise
             self._fill(waiting, values)

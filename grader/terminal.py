@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,11 +115,26 @@ def _call(shown: Json) -> str:
 
 
 def _short(value: Json) -> str:
+    """An argument on one line: written out while a person can follow it, else its shape."""
     if isinstance(value, dict) and "shape" in value:
         return f"array of shape {tuple(value['shape'])}"
     if isinstance(value, list):
+        shape = _shape(value)
+        if shape is not None and math.prod(shape) > 8:
+            return f"array of shape {shape}"
         return "[" + ", ".join(_short(v) for v in value) + "]"
     return _cell(value)
+
+
+def _shape(value: Json) -> tuple[int, ...] | None:
+    """The shape of nested lists that form an array, else None."""
+    if not isinstance(value, list):
+        return ()
+    inner = [_shape(item) for item in value]
+    first = inner[0] if inner else ()
+    if first is None or any(other != first for other in inner):
+        return None
+    return (len(value), *first)
 
 
 def _checks(report: Report, lang: Language) -> RenderableType:

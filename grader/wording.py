@@ -200,11 +200,9 @@ def raised(type_name: str, message: str, call: str, where: Text | None, line: st
     said = f"{type_name}: {first}" if first else type_name
     at_en = f" in {where.en}" if where else ""
     at_zh = f"（{where.zh}）" if where else ""
-    code = f": {line.strip()[:120]}" if line.strip() else "."
+    code = f": `{line.strip()[:120]}`" if line.strip() else ""
     advice = advise(type_name, message)
-    text = Text(
-        en=f"{call} raised {said}{at_en}{code}", zh=f"{call} 抛出了 {said}{at_zh}{code if line.strip() else '。'}"
-    )
+    text = Text(en=f"{call} raised {said}{at_en}{code}.", zh=f"{call} 抛出了 {said}{at_zh}{code}。")
     return text if advice is None else text + advice
 
 
@@ -245,7 +243,7 @@ _ADVICE: tuple[tuple[str, str, Text], ...] = (
         Text(en="This part is still to be written.", zh="这一部分还没有写。"),
     ),
     (
-        r"OSError|BlockingIOError|PermissionError|FileNotFoundError|NotFoundError",
+        r"OSError|BlockingIOError|PermissionError|FileNotFoundError|NotFoundError|URLError|gaierror|Connection\w*Error",
         r"",
         Text(
             en="Files, programs and the network are out of reach while your code is graded.",

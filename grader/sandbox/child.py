@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import time
@@ -100,10 +101,22 @@ class Exit:
 class Child:
     """The grader's end of one child's three pipes and its pidfd. Used by one thread at a time."""
 
-    def __init__(self, *, pidfd: int, job_write: int, job_read: int, out: int, wait_exit: Callable[[], Exit]) -> None:
+    def __init__(
+        self,
+        *,
+        pidfd: int,
+        job_write: int,
+        job_read: int,
+        out: int,
+        wait_exit: Callable[[], Exit],
+        base_mib: int,
+        budget_mib: int,
+    ) -> None:
+        """base_mib: address space at the fork. budget_mib: the most that a check may use above it."""
         self.pidfd, self._write_fd, self._read_fd, self._out_fd = pidfd, job_write, job_read, out
         self._wait_exit = wait_exit
         self.pid = pid_of(pidfd)
+        self._base_mib, self._budget_mib, self._memory_mib = base_mib, budget_mib, budget_mib
         self.answer_limits = wire.DEFAULT_LIMITS
         self.output = bytearray()
         self.output_bytes = 0
@@ -131,6 +144,19 @@ class Child:
         """Starts the allowance of one check; its requests share it."""
         self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
         self._cpu_start = None  # read at the first look: a short check never pays for it
+        self._limit_memory(min(limits.memory_mib, self._budget_mib))
+
+    def _limit_memory(self, memory_mib: int) -> None:
+        """Sets the soft limit of the address space from outside; the child may not change it, the hard one stays."""
+        if memory_mib == self._memory_mib:
+            return
+        size = (self._base_mib + memory_mib) << 20
+        try:
+            _, hard = resource.prlimit(self.pid, resource.RLIMIT_AS)
+            resource.prlimit(self.pid, resource.RLIMIT_AS, (min(size, hard) if hard >= 0 else size, hard))
+        except ProcessLookupError:
+            return  # it has just died; the next request will say how
+        self._memory_mib = memory_mib
 
     def cpu_s(self) -> float:
         """CPU seconds of all threads so far, from outside. 0 when the process is gone."""

@@ -200,6 +200,8 @@ class Zygote:
             job_read=our_read,
             out=our_out,
             wait_exit=lambda: self._wait_exit(identity, gone),
+            base_mib=reply.message["base_mib"],
+            budget_mib=self.config.memory_mib,
         )
         if slot is not None:
             slot.limit(self.config.memory_mib + _RESERVE_MIB)

@@ -128,7 +128,8 @@ class Zygote:
                 raise OSError(0, "", "the zygote has more than one thread")
             if self.mode in "AB":
                 jail.unshare(jail.CLONE_NEWPID, "unshare pid namespace of the child")
-            address_space = (self.vm_mib() + request["memory_mib"]) << 20
+            base_mib = self.vm_mib()
+            address_space = (base_mib + request["memory_mib"]) << 20
             pid = os.fork()
             if pid == 0:
                 self.child(request, fds, address_space)
@@ -143,7 +144,8 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
         self.children[pidfd] = (pid, request["id"])
-        socket.send_fds(self.control, [json.dumps({"op": "spawned", "id": request["id"]}).encode()], [pidfd])
+        spawned = {"op": "spawned", "id": request["id"], "base_mib": base_mib}
+        socket.send_fds(self.control, [json.dumps(spawned).encode()], [pidfd])
         return pidfd
 
     def reap(self, pidfd: int) -> None:

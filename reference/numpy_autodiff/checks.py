@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from grader.checks import check, close, expect, gradient, near_kink, small_first, unchanged, unpack
+from grader.checks import check, close, expect, gradient, near_kink, small_first, tiny, unchanged, unpack
 
-MATMUL_SHAPES = ((1, 2, 2), (2, 3, 2), (5, 7, 3))  # (batch, d_in, d_out)
+MATMUL_SHAPES = ((1, 2, 3), (3, 2, 2), (5, 7, 3))  # (batch, d_in, d_out)
 
 
 def matmul_inputs(rng, shape):
     """x: (batch, d_in), W: (d_in, d_out), grad_y: (batch, d_out)."""
     batch, d_in, d_out = shape
-    return rng.normal(size=(batch, d_in)), rng.normal(size=(d_in, d_out)), rng.normal(size=(batch, d_out))
+    return tuple(rng.normal(size=tiny(size)) for size in ((batch, d_in), (d_in, d_out), (batch, d_out)))
 
 
 def matmul_backward(subject, x, W, grad_y):

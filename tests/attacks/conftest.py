@@ -1,0 +1,47 @@
+"""Fixtures of the attack tests: the arena, and the invariants around every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from grader.errors import SandboxError
+from grader.sandbox.limits import Mode
+
+from .arena import RUNNER, Arena
+
+
+def unavailable(reason: str) -> None:
+    """No sandbox here: a skip on a developer's machine, a failure where the tests decide about a change."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_arena() -> Iterator[Arena]:
+    if not RUNNER.exists():
+        unavailable(f"there is no runner environment at {RUNNER}; run: make setup")
+    try:
+        arena = Arena()
+    except SandboxError as error:
+        unavailable(f"the sandbox does not start here: {error}")
+        raise
+    if arena.sandbox.mode not in (Mode.A, Mode.B):
+        arena.close()
+        unavailable(f"the sandbox is mode {arena.sandbox.mode} here; mode A or B is needed")
+    yield arena
+    arena.close()
+
+
+@pytest.fixture
+def arena(shared_arena: Arena) -> Iterator[Arena]:
+    """The arena, with invariants I3, I4 and I7 around the test."""
+    before, pid = shared_arena.settled(), shared_arena.zygote_pid()
+    yield shared_arena
+    assert shared_arena.zygote_pid() == pid
+    assert shared_arena.threads_of_zygote() == 1
+    assert shared_arena.grade("").report.score == 100
+    assert shared_arena.settled(before) == before
