@@ -103,12 +103,12 @@ class Conversation:
             try:
                 values, used = self.channel.receive()
             except Exception as error:
-                values = getattr(error, "values", None)
-                if values is None:  # the process is gone and nobody knows at which step: name the first call
+                known: list[Value] | None = getattr(error, "values", None)
+                if known is None:  # the process is gone and nobody knows at which step: name the first call
                     at = next((i for i, step in enumerate(waiting) if step.call), len(waiting) - 1)
                 else:
-                    at = min(len(values), len(waiting) - 1)
-                    self._fill(waiting[:at], values)
+                    at = min(len(known), len(waiting) - 1)
+                    self._fill(waiting[:at], known)
                 waiting[at].error, waiting[at].done = error, True
                 self.failure = error
                 self.used |= getattr(error, "used", frozenset())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -184,7 +185,7 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
         )
         score = f"{_points(report.score)}/{_points(report.max_score)}" if report.checks else str(report.status)
         text = first.say(lang) if first else ""
-        table.add_row(report.file, score, text if len(text) <= 120 else text[:117] + "...")
+        table.add_row(report.file[shared:], score, text if len(text) <= 120 else text[:117] + "...")
     return table
 
 

@@ -243,12 +243,23 @@ class Chain:
 
 
 def chain_inputs(rng, batch, d, hidden, classes):
-    """Inputs whose hidden layer keeps clear of the kink of Relu, and one-hot labels as the gradient from above."""
+    """Inputs whose hidden layer keeps clear of the kink of Relu, and one-hot labels as the gradient from above.
+
+    No probability is below 0.001, so that the epsilon inside a student's Log, whatever its size, does not matter.
+    """
     while True:
-        x = rng.normal(size=(batch, d))
-        W1, W2 = rng.normal(size=(d, hidden)), rng.normal(size=(hidden, classes))
-        if not near_kink(x @ W1, 0.05):
+        x = rng.normal(size=tiny((batch, d)))
+        W1, W2 = 0.5 * rng.normal(size=tiny((d, hidden))), 0.5 * rng.normal(size=tiny((hidden, classes)))
+        log_prob = log_probabilities(x, W1, W2)
+        if not near_kink(x @ W1, 0.05) and log_prob.min() > np.log(1e-3):
             return x, W1, W2, rng.one_hot(batch, classes)
+
+
+def log_probabilities(x, W1, W2):
+    """The whole chain in plain NumPy: (batch, classes)."""
+    h = np.maximum(x @ W1, 0.0) @ W2
+    h = h - h.max(axis=-1, keepdims=True)
+    return h - np.log(np.exp(h).sum(axis=-1, keepdims=True))
 
 
 @check(part="chain", points=8)
@@ -288,11 +299,6 @@ def chain_gradients_are_derivatives(student, reference, rng):
     mine = Chain(student)
     mine.forward(x, W1, W2)
     _, grad_W1, grad_W2 = mine.backward(label)
-
-    def log_probabilities(x, W1, W2):
-        h = np.maximum(x @ W1, 0.0) @ W2
-        h = h - h.max(axis=-1, keepdims=True)
-        return h - np.log(np.exp(h).sum(axis=-1, keepdims=True))
 
     gradient(grad_W1, lambda Ws: [log_probabilities(x, v, W2) for v in Ws], W1, label, rng, what="grad_W1")
     gradient(grad_W2, lambda Ws: [log_probabilities(x, W1, v) for v in Ws], W2, label, rng, what="grad_W2")

@@ -330,7 +330,7 @@ def test_two_gradings_at_once_give_what_each_gives_alone(bench: Bench) -> None:
         "numpy_autodiff/correct_compact",
         "tensorflow_basics/correct_plain",
         "numpy_autodiff/two_mistakes",
-        "tensorflow_basics/forged_frames",
+        "tensorflow_basics/patches_the_comparison",
         "numpy_autodiff/os_exit_zero",
         "tensorflow_basics/unstable",
         "tensorflow_basics/exits_with_zero",

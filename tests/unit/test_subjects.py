@@ -11,7 +11,7 @@ import pytest
 
 from grader.sandbox.child import CallError
 from grader.sandbox.wire import Handle, Tensor
-from grader.subjects import MOST_QUEUED, Answer, RemoteObject, Subject, settle, tensor, together
+from grader.subjects import MOST_QUEUED, Answer, RemoteObject, Subject, settle, tensor
 
 MakeSubject = Callable[..., tuple[Subject, Any]]
 
@@ -68,11 +68,10 @@ class TestQueueing:
         student.double(0)
         assert [len(frame) for frame in channel.frames] == [MOST_QUEUED]
 
-    def test_together_starts_both_sides_before_either_is_read(self, subject_of: MakeSubject) -> None:
+    def test_a_peer_is_sent_its_queue_too(self, subject_of: MakeSubject) -> None:
         (one, first), (two, second) = subject_of(f=abs), subject_of(f=abs)
+        one._conversation.peer, two._conversation.peer = two._conversation, one._conversation
         a, b = one.f(-1), two.f(-2)
-        together(a, b, 3)
-        assert len(first.frames) == len(second.frames) == 1
         assert (settle(a), settle(b)) == (1, 2)
         assert len(first.frames) == len(second.frames) == 1
 
