@@ -180,8 +180,7 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
     table.add_column(_SAY["score"][lang], justify="right", no_wrap=True)
     table.add_column("first thing to fix" if lang == "en" else "先改这一处", overflow="fold", ratio=2)
     # Paths that share a folder are told apart by what follows it.
-    shared = len(os.path.commonpath([os.path.dirname(report.file) for report in reports]))
-    shared += 1 if shared else 0
+    shared = os.path.commonprefix([report.file for report in reports]).rfind("/") + 1
     for report in reports:
         first = (
             next((c.message for c in report.checks if c.status is Status.FAILED and c.message), None) or report.message
