@@ -39,6 +39,7 @@ from grader.numerics import (
     taylor_rate,
 )
 from grader.reports import Text, Worst
+from grader.sandbox.child import CallError, ChildEnded
 from grader.sandbox.limits import CheckLimits
 from grader.sandbox.wire import Tensor
 from grader.subjects import RemoteObject, Subject, settle, tensor
@@ -63,6 +64,7 @@ __all__ = [
     "tiny",
     "unchanged",
     "unpack",
+    "with_example",
 ]
 
 CheckFunction = Callable[[Any, Any, "Rng"], None]
@@ -143,8 +145,9 @@ class Rng(np.random.Generator):
         if not isinstance(size, Tiny):
             return super().normal(loc, scale, size)
         # Distinct non-zero whole numbers: no two cells look alike, and none sits on the kink of a ReLU.
-        count = int(np.prod(size))
-        values = np.array([1, -2, 3, -1, 2, -3], dtype=np.float64)[self.permutation(6)[:count]]
+        # Two of them already have both signs.
+        sign = 1.0 if self.random() < 0.5 else -1.0
+        values = self.permutation(sign * np.array([1.0, -2.0, 3.0, -1.0, 2.0, -3.0])[: int(np.prod(size))])
         return np.asarray(loc + values).reshape(tuple(size))
 
     def one_hot(self, batch: int, classes: int) -> Array:
@@ -178,6 +181,7 @@ class CheckFailed(Exception):
     expected: Any = None
     worst: Worst | None = None
     value: Any = None  # the student's value as it was returned; finds the call that made it
+    detail: Text | None = None  # one more sentence, for failures whose cause is not known
 
     def __str__(self) -> str:
         return self.message.en
@@ -222,6 +226,22 @@ def expect(condition: bool, en: str, zh: str, *, got: Any = None, expected: Any 
     """Fails with a sentence of the author's own."""
     if not condition:
         raise CheckFailed(message=Text(en=en, zh=zh), got=_plain(got), expected=_plain(expected), value=got)
+
+
+def with_example(verdict: Callable[[], None], example: Callable[[], None]) -> None:
+    """Fails when `verdict` does, and then shows the failure of `example` if that fails too.
+
+    The verdict is about inputs of the sheet's own size, because some code is written for these only; the example is
+    one that a person can follow by hand.
+    """
+    try:
+        verdict()
+    except CheckFailed as failure:
+        try:
+            example()
+        except (CallError, ChildEnded):
+            raise failure from None
+        raise
 
 
 def finite(got: Any, what: str = "") -> None:
@@ -279,7 +299,7 @@ def gradient(
     if rate > 1.7:
         return
     error = failed(difference, got, what)
-    error.message = error.message + wording.taylor(rate)
+    error.detail = wording.taylor(rate)
     raise error
 
 

@@ -67,14 +67,13 @@ def reproduces(record: Record, results: Sequence[Any]) -> bool:
     steps = record.steps[:MAX_STEPS]
     if len(results) != len(steps):
         return False
-    last = len(steps) - 1
-    for at, (step, result) in enumerate(zip(steps, results, strict=True)):
+    scale = record.deviation if record.failed else 0.0
+    for step, result in zip(steps, results, strict=True):
         kind, value = result
         if step.error is not None:
             if kind != "error" or not _same_error(step.error, value):
                 return False
             continue
-        scale = record.deviation if record.failed and at == last else 0.0
         if kind != "ok" or not same_value(step.value, value, scale):
             return False
     return True

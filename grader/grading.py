@@ -30,11 +30,14 @@ from grader.display import show, show_input
 from grader.errors import GraderError, NotGradable, SandboxError
 from grader.intake import Slice, Submission, read_upload, slice_submission
 from grader.reports import CheckResult, PartScore, Report, ReportStatus, Status, Text
-from grader.sandbox.child import CallError, ChildEnded
-from grader.sandbox.limits import Mode, SubmissionLimits
+from grader.sandbox.child import CallError, ChildEnded, Reason
+from grader.sandbox.limits import CheckLimits, Mode, SubmissionLimits
 from grader.sandbox.pool import Sandbox
 from grader.sessions import Reference, References, StudentSession
 from grader.subjects import Answer, Conversation, Step, Subject
+
+# Ends that leave no trace of the call: the process was gone before anybody could look.
+SUDDEN = frozenset((Reason.EXITED, Reason.SIGNAL, Reason.PROTOCOL))
 
 log = logging.getLogger("grader")
 
@@ -183,8 +186,7 @@ def something_to_run(assignment: Assignment, piece: Slice) -> None:
     said = {**piece.stubs, **piece.missing}
     leaves = [name for name in own if "." in name or not any(other.startswith(f"{name}.") for other in own)]
     if leaves and all(name in said or name.partition(".")[0] in said for name in leaves):
-        first = next(said.get(name) or said[name.partition(".")[0]] for name in leaves)
-        raise NotGradable(wording.nothing_written() + first)
+        raise NotGradable(wording.nothing_written(leaves))
 
 
 @dataclass
@@ -196,6 +198,7 @@ class Run:
     session: StudentSession
     reference: Reference
     seed: str
+    hung: bool = False  # a call did not end: the later checks, which may make it too, get less time
 
     def all_checks(self) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
@@ -210,26 +213,32 @@ class Run:
                 outcomes[check.id] = self.one_check(check)
         return list(outcomes.values())
 
-    def one_check(self, check: Check) -> Outcome:
+    def one_check(self, check: Check, *, singly: bool = False) -> Outcome:
+        """Runs one check. singly: every call in a frame of its own, to find out at which one the process ends."""
         started = time.perf_counter()
         seed = int(derive(bytes.fromhex(self.seed), check.id), 16)
+        limits = shorter(check.limits) if self.hung else check.limits
         talk: Conversation | None = None
         failure: CheckFailed | None = None
         try:
-            student = self.session.begin(check.limits, seed % 2**31)
+            student = self.session.begin(limits, seed % 2**31)
             talk = student._conversation
+            talk.most_queued = 1 if singly else talk.most_queued
             self.call(check, student, seed)
         except CheckFailed as error:
             failure = error
         except CallError as error:
             failure = CheckFailed(message=self.raised(error, talk), value=error)
         except ChildEnded as error:
+            if error.reason in SUDDEN and talk is not None and not singly and not self.session.exhausted():
+                return self.one_check(check, singly=True)
+            self.hung = self.hung or error.reason in (Reason.CPU, Reason.WALL)
             call = next((step.call for step in talk.steps if step.error), "") if talk else ""
-            text = wording.ended(error.reason, error.detail, call, check.limits)
+            text = wording.ended(error.reason, error.detail, call, limits)
             failure = CheckFailed(message=text if talk else wording.not_loaded(text), value=error)
         steps = tuple(step for step in talk.steps if step.done and step.operation != "begin") if talk else ()
         outcome = Outcome(check, Status.PASSED, wall_ms=_ms(started), steps=steps)
-        outcome.used = self.banned(check, talk.used if talk else set())
+        outcome.used = self.banned(outcome, talk.used if talk else set())
         if failure is not None:
             self.note_failure(outcome, failure)
         elif outcome.used:
@@ -258,23 +267,38 @@ class Run:
     def note_failure(self, outcome: Outcome, failure: CheckFailed) -> None:
         outcome.status, outcome.failure, outcome.message = Status.FAILED, failure, failure.message
         outcome.at = find_call(outcome.steps, failure.value)
-        call = outcome.at[0].call if outcome.at else ""
-        own = self.piece.missing.get(call) or self.piece.stubs.get(call)
-        head = call.partition(".")[0]
-        own = own or self.piece.missing.get(head) or self.piece.stubs.get(head)
+        own = self.said_of(outcome.at[0].call) if outcome.at else None
         if own is not None:
             outcome.message = own
+        elif outcome.used and isinstance(failure.value, CallError):
+            outcome.message = self.banned_text(outcome)  # the exception only says that the library is not there
+            return
         elif isinstance(failure.value, CallError):
             outcome.error = f"{failure.value.type}: {failure.value.text.splitlines()[0] if failure.value.text else ''}"
             outcome.line = self.place(failure.value)
+        leak = self.piece.leaks.get(outcome.at[0].call) if outcome.at else None
+        if leak is not None and own is None:
+            outcome.message = leak + outcome.message
         if outcome.used:
             outcome.message = self.banned_text(outcome) + outcome.message
 
-    def banned(self, check: Check, used: set[str]) -> frozenset[str]:
-        """Forbidden library calls of the part: names in the source, calls seen at run time, op types executed."""
-        part = self.assignment.part(check.part)
+    def said_of(self, call: str) -> Text | None:
+        """What is known of a name before anything runs: it is missing, or still a stub."""
+        head = call.partition(".")[0]
+        said = {**self.piece.stubs, **self.piece.missing}
+        text = said.get(call) or said.get(head) or next((t for n, t in said.items() if n.startswith(f"{call}.")), None)
+        if text is not None and head in self.assignment.given and head in self.piece.missing:
+            return text + wording.given(head)
+        return text
+
+    def banned(self, outcome: Outcome, used: set[str]) -> frozenset[str]:
+        """Forbidden library calls: names in the source of what the check calls, calls seen, op types executed."""
+        part = self.assignment.part(outcome.check.part)
         in_source = {
-            use.dotted for name in part.asks for use in self.piece.uses(name) if _under(use.dotted, part.banned_names)
+            use.dotted
+            for name in {step.call for step in outcome.steps}
+            for use in self.piece.uses(name)
+            if _under(use.dotted, part.banned_names)
         }
         at_run_time = {n for n in used if _under(n, part.banned_names) or n in part.banned_ops}
         return frozenset(in_source | at_run_time)
@@ -297,6 +321,9 @@ class Run:
         if error.refused:
             return wording.refused(error.text, call)
         if error.type == "NameError":
+            for name, text in self.piece.typos.items():
+                if f"'{name}'" in error.text:
+                    return text
             for failure in self.session.load_failures:
                 if any(f"'{name}'" in error.text for name in failure.binds):
                     name = next(name for name in sorted(failure.binds) if f"'{name}'" in error.text)
@@ -307,6 +334,11 @@ class Run:
             lines = self.piece.text.split("\n")
             line = lines[error.lines[-1][1] - 1] if 0 < error.lines[-1][1] <= len(lines) else ""
         return wording.raised(error.type, error.text, call, self.place(error), line)
+
+
+def shorter(limits: CheckLimits) -> CheckLimits:
+    """A fifth of the time, at least a second: plenty for code that ends, and a hang costs less the second time."""
+    return replace(limits, cpu_s=max(1.0, limits.cpu_s / 5), wall_s=max(2.0, limits.wall_s / 5))
 
 
 def _under(name: str, banned: frozenset[str]) -> bool:
@@ -389,6 +421,8 @@ def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
     message = outcome.message or failure.message
     if mistake is not None:
         message = mistake.hint + message
+    elif failure.detail is not None:
+        message = message + failure.detail
     elif (hint := diagnosis.relation(failure.got, failure.expected)) is not None:
         message = message + hint
     return replace(
@@ -409,18 +443,20 @@ def notes(
     said: list[Text] = list(piece.notes)
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        if outcome.error:
+        if outcome.error and not any(f"'{name}'" in outcome.error for name in piece.typos):
             groups.setdefault(outcome.error, []).append(outcome)
     for error, group in groups.items():
         place = group[0].line
         if len(group) > 1 and place is not None and len({o.check.part for o in group}) > 1:
-            said.append(wording.same_error(len(group), error, place))
+            places = {o.line.en for o in group if o.line is not None}
+            said.append(wording.same_error(len(group), error, place, elsewhere=len(places) > 1))
     for failure in session.load_failures:
         said.append(wording.statement_failed(piece.origin(failure.line).say(), failure.said))
     if assignment.runtime != "numpy":
         arrays = {
             step.call
             for outcome in outcomes
+            if outcome.status is Status.PASSED
             for step in outcome.steps
             if step.call in assignment.asks and isinstance(step.value, (np.ndarray, float))
         }

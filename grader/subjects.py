@@ -69,6 +69,7 @@ class Conversation:
     sent: int = 0
     answered: int = 0
     failure: Exception | None = None
+    most_queued: int = MOST_QUEUED
     peer: Conversation | None = None  # the other subject of the check: both should compute at the same time
     slots: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -77,7 +78,7 @@ class Conversation:
             raise self.failure
         step = Step([operation, next(self.slots), on, name, args, kwargs], call=call, args=shown)
         self.steps.append(step)
-        if len(self.steps) - self.sent >= MOST_QUEUED:
+        if len(self.steps) - self.sent >= self.most_queued:
             self.finish()
         return step
 
@@ -104,8 +105,10 @@ class Conversation:
                 values, used = self.channel.receive()
             except Exception as error:
                 known: list[Value] | None = getattr(error, "values", None)
-                if known is None:  # the process is gone and nobody knows at which step: name the first call
-                    at = next((i for i, step in enumerate(waiting) if step.call), len(waiting) - 1)
+                if known is None:  # the process is gone: at the step that it announced, or else at the first call
+                    first = next((i for i, step in enumerate(waiting) if step.call), len(waiting) - 1)
+                    said: int | None = getattr(error, "step", None)
+                    at = said if said is not None and first <= said < len(waiting) else first
                 else:
                     at = min(len(known), len(waiting) - 1)
                     self._fill(waiting[:at], known)

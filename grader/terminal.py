@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +16,25 @@ from rich.text import Text as Line
 
 from grader.reports import CheckResult, Json, Language, Report, ReportStatus, Status
 
+MOST_ROWS = 10
 _MARK = {Status.PASSED: ("✓", "green"), Status.FAILED: ("✗", "red"), Status.NOT_REACHED: ("·", "yellow")}
 _WORD: dict[Status, dict[Language, str]] = {
     Status.PASSED: {"en": "passed", "zh": "通过"},
     Status.FAILED: {"en": "failed", "zh": "未通过"},
-    Status.NOT_REACHED: {"en": "not run", "zh": "未运行"},
+    Status.NOT_REACHED: {"en": "skipped", "zh": "未检查"},
+}
+_UNGRADED: dict[ReportStatus, dict[Language, str]] = {
+    ReportStatus.GRADED: {"en": "", "zh": ""},
+    ReportStatus.NOT_GRADABLE: {"en": "not graded", "zh": "未评分"},
+    ReportStatus.GRADER_ERROR: {"en": "our fault", "zh": "系统出错"},
 }
 _SAY: dict[str, dict[Language, str]] = {
     "score": {"en": "Score", "zh": "得分"},
     "first": {"en": "First thing to fix", "zh": "先改这一处"},
     "other": {"en": "Also", "zh": "其他问题"},
     "notes": {"en": "Notes", "zh": "说明"},
-    "left_out": {"en": "Not run", "zh": "没有运行的部分"},
+    "left_out": {"en": "Left out of your file", "zh": "文件中没有运行的代码"},
+    "more": {"en": "and {} more", "zh": "还有 {} 处"},
     "input": {"en": "input", "zh": "输入"},
     "got": {"en": "got", "zh": "得到"},
     "expected": {"en": "expected", "zh": "应为"},
@@ -56,7 +63,7 @@ def render(report: Report, lang: Language = "en") -> RenderableType:
         parts.append(Line(_SAY["left_out"][lang], style="bold"))
         parts += [Line(f"- {o.where}: {o.why.say(lang)}", style="dim") for o in report.left_out[:8]]
         if len(report.left_out) > 8:
-            parts.append(Line(f"- ... {len(report.left_out) - 8}", style="dim"))
+            parts.append(Line(f"- {_SAY['more'][lang].format(len(report.left_out) - 8)}", style="dim"))
     return Group(*parts, Line(""))
 
 
@@ -66,14 +73,15 @@ def _head(report: Report, lang: Language) -> RenderableType:
     line.append(f"  {report.assignment}\n")
     if report.status is ReportStatus.GRADED:
         line.append(f"{_SAY['score'][lang]} {_points(report.score)} / {_points(report.max_score)}", style="bold")
-        line.append("   " + "  ".join(f"{p.name} {_points(p.score)}/{_points(p.max_score)}" for p in report.parts))
+        scores = "  ".join(f"{p.name} {_points(p.score)}/{_points(p.max_score)}" for p in report.parts)
+        line.append(("   " if len(scores) <= 60 else "\n") + scores)
     else:
         line.append(_SAY[str(report.status)][lang], style="bold yellow")
     return line
 
 
 def _card(check: CheckResult, title: str, lang: Language) -> RenderableType:
-    lines: list[RenderableType] = [Line(f"{check.part}: {check.title.say(lang)}", style="bold")]
+    lines: list[RenderableType] = [Line(check.title.say(lang), style="bold")]
     if check.message:
         lines.append(Line(check.message.say(lang)))
     if check.input is not None:
@@ -96,18 +104,27 @@ def _beside(check: CheckResult, lang: Language) -> RenderableType:
 
 
 def _rows(value: Json, worst: Sequence[int]) -> list[str]:
+    """Rows of aligned cells, the worst one with an arrow before it."""
     if not isinstance(value, list) or not value:
         return [_cell(value)]
     if not isinstance(value[0], list):
-        return ["  ".join(_cell(v, tuple(worst) == (i,)) for i, v in enumerate(value))]
-    if value[0] and isinstance(value[0][0], list):
-        return [_cell(json.dumps(value))[:400]]
-    return ["  ".join(_cell(v, tuple(worst) == (i, j)) for j, v in enumerate(row)) for i, row in enumerate(value[:8])]
+        return [_row(value, [len(_cell(v)) for v in value], [tuple(worst) == (i,) for i in range(len(value))])]
+    if any(not isinstance(row, list) or any(isinstance(cell, list) for cell in row) for row in value):
+        return [json.dumps(value)[:400]]
+    columns = max(len(row) for row in value)
+    widths = [max(len(_cell(row[j])) for row in value if j < len(row)) for j in range(columns)]
+    return [
+        _row(row, widths, [tuple(worst) == (i, j) for j in range(len(row))]) for i, row in enumerate(value[:MOST_ROWS])
+    ]
 
 
-def _cell(value: Json, worst: bool = False) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f"→{text}" if worst else text
+def _row(cells: Sequence[Json], widths: Sequence[int], worst: Sequence[bool]) -> str:
+    marked = zip(cells, widths, worst, strict=False)
+    return " ".join(("→" if bad else " ") + _cell(cell).rjust(width) for cell, width, bad in marked)
+
+
+def _cell(value: Json) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _call(shown: Json) -> str:
@@ -139,32 +156,39 @@ def _shape(value: Json) -> tuple[int, ...] | None:
 
 
 def _checks(report: Report, lang: Language) -> RenderableType:
-    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), width=80)
-    table.add_column(width=9, no_wrap=True)
-    table.add_column(ratio=1)
-    table.add_column(justify="right", width=8, no_wrap=True)
+    tables: list[RenderableType] = []
     for part in report.parts:
-        table.add_row(
-            Line(part.name, style="bold"), "", Line(f"{_points(part.score)}/{_points(part.max_score)}", style="bold")
-        )
+        head = Table(box=None, show_header=False, padding=0, width=80)
+        head.add_column(ratio=1)
+        head.add_column(justify="right", width=9, no_wrap=True)
+        head.add_row(Line(part.name, style="bold"), Line(_share(part.score, part.max_score), style="bold"))
+        rows = Table(box=None, show_header=False, padding=(0, 1, 0, 0), width=80)
+        rows.add_column(width=9, no_wrap=True)
+        rows.add_column(ratio=1)
+        rows.add_column(justify="right", width=8, no_wrap=True)
         for check in report.checks:
             if check.part == part.name:
                 mark, colour = _MARK[check.status]
-                points = f"{_points(check.points)}/{_points(check.max_points)}"
-                table.add_row(Line(f"{mark} {_WORD[check.status][lang]}", style=colour), check.title.say(lang), points)
-    return table
+                word = Line(f"{mark} {_WORD[check.status][lang]}", style=colour)
+                rows.add_row(word, check.title.say(lang), _share(check.points, check.max_points))
+        tables += [head, rows]
+    return Group(*tables)
+
+
+def _share(points: float, most: float) -> str:
+    return f"{_points(points)}/{_points(most)}"
 
 
 def _other_messages(
     failed: Sequence[CheckResult], shown: Sequence[CheckResult], lang: Language
 ) -> list[RenderableType]:
-    """Further failures, each distinct message once; the first sentence is enough here."""
-    said = {check.message.say(lang) for check in shown if check.message}
+    """Further failures: each mistake and each distinct message once."""
+    said = {check.mistake or (check.message.say(lang) if check.message else "") for check in shown}
     lines: list[RenderableType] = []
     for check in failed:
         text = check.message.say(lang) if check.message else ""
-        if text and text not in said:
-            said.add(text)
+        if text and (check.mistake or text) not in said:
+            said.add(check.mistake or text)
             lines.append(Line(f"- {check.part}: {text}"))
     return lines
 
@@ -180,13 +204,13 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
     table.add_column(_SAY["score"][lang], justify="right", no_wrap=True)
     table.add_column("first thing to fix" if lang == "en" else "先改这一处", overflow="fold", ratio=2)
     # Paths that share a folder are told apart by what follows it.
-    shared = os.path.commonprefix([report.file for report in reports]).rfind("/") + 1
+    shared = _shared_folder([report.file for report in reports])
     for report in reports:
         first = (
             next((c.message for c in report.checks if c.status is Status.FAILED and c.message), None) or report.message
         )
-        score = f"{_points(report.score)}/{_points(report.max_score)}" if report.checks else str(report.status)
-        text = first.say(lang) if first else ""
+        score = _share(report.score, report.max_score) if report.checks else _UNGRADED[report.status][lang]
+        text = first.say(lang).split("\n")[0] if first else ""
         table.add_row(report.file[shared:], score, text if len(text) <= 120 else text[:117] + "...")
     return table
 
@@ -195,3 +219,10 @@ def console(**options: Any) -> Console:
     """A console of at least 80 columns that wraps Chinese and English alike and is plain when piped."""
     made = Console(highlight=False, markup=False, emoji=False, **options)
     return made if made.is_terminal else Console(highlight=False, markup=False, emoji=False, width=80, **options)
+
+
+def _shared_folder(files: Sequence[str]) -> int:
+    """Length of the folder that all files share, with its slash; 0 when they share none."""
+    folders = [file.split("/")[:-1] for file in files]
+    same = list(itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
+    return sum(len(names[0]) + 1 for names in same)

@@ -194,9 +194,13 @@ def _capital_first(text: str) -> str:
     return "Your" + text[4:] if text.startswith("your ") else text
 
 
+# TensorFlow adds where in its own graph an operation stood, which tells a student nothing.
+_NOISE = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]( name: \S*)?")
+
+
 def raised(type_name: str, message: str, call: str, where: Text | None, line: str) -> Text:
     """An exception of the student's code, with the student's own line."""
-    first = message.strip().split("\n")[0][:300]
+    first = _NOISE.sub("", message).strip().split("\n")[0].strip()[:300]
     said = f"{type_name}: {first}" if first else type_name
     at_en = f" in {where.en}" if where else ""
     at_zh = f"（{where.zh}）" if where else ""
@@ -236,6 +240,19 @@ _ADVICE: tuple[tuple[str, str, Text], ...] = (
         r"MemoryError|ResourceExhaustedError",
         r"",
         Text(en="It asked for more memory than a check may use.", zh="所需内存超过了一项检查的上限。"),
+    ),
+    (
+        r"SystemExit",
+        r"",
+        Text(en="Remove exit() and similar calls.", zh="请去掉 exit() 之类的调用。"),
+    ),
+    (
+        r"RecursionError",
+        r"",
+        Text(
+            en="A function calls itself without an end. Does a helper have the same name as the function?",
+            zh="函数在无止境地调用自己。是不是有辅助函数与它同名？",
+        ),
     ),
     (
         r"NotImplementedError",
@@ -308,16 +325,18 @@ def not_loaded(why: Text) -> Text:
 
 def numpy_for_tensor(names: Sequence[str]) -> Text:
     listed = ", ".join(names)
+    verb = "return" if len(names) > 1 else "returns"
     return Text(
-        en=f"{listed} returns a NumPy array where the sheet asks for a tensor. It was accepted.",
+        en=f"{listed} {verb} a NumPy array where the sheet asks for a tensor. It was accepted.",
         zh=f"{listed} 返回的是 NumPy 数组，题目要求的是张量。这次按正确处理。",
     )
 
 
-def same_error(count: int, said: str, where: Text) -> Text:
+def same_error(count: int, said: str, where: Text, *, elsewhere: bool) -> Text:
+    more_en, more_zh = (" and elsewhere", "等处") if elsewhere else ("", "")
     return Text(
-        en=f"{count} checks fail for one reason, {said} in {where.en}. Mend that first.",
-        zh=f"有 {count} 项检查失败出于同一原因：{where.zh}中的 {said}。请先改这里。",
+        en=f"{count} checks fail for one reason, {said} in {where.en}{more_en}. Mend that first.",
+        zh=f"有 {count} 项检查失败出于同一原因：{where.zh}{more_zh}的 {said}。请先改这里。",
     )
 
 
@@ -335,8 +354,18 @@ def grader_fault() -> Text:
     )
 
 
-def nothing_written() -> Text:
-    return Text(en="Nothing in this file can be graded yet.", zh="这个文件里还没有可以评分的内容。")
+def nothing_written(names: Sequence[str]) -> Text:
+    return Text(
+        en=f"Nothing is filled in yet: {', '.join(names)}. Write the bodies, save the file and upload it again.",
+        zh=f"这些内容都还没有填写：{'、'.join(names)}。请写好函数体，保存后重新上传。",
+    )
+
+
+def given(name: str) -> Text:
+    return Text(
+        en=f"The sheet gives {name} complete: copy it back from the starter.",
+        zh=f"题目已经给出完整的 {name}：请从起始文件中复制回来。",
+    )
 
 
 def statement_failed(where: Text, said: str) -> Text:

@@ -38,6 +38,8 @@ class Slice:
     notes: tuple[Text, ...]
     origins: tuple[Origin, ...]
     used: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
+    leaks: Mapping[str, Text] = field(default_factory=dict)
+    typos: Mapping[str, Text] = field(default_factory=dict)
 
     def uses(self, name: str) -> tuple[Use, ...]:
         """Library names that the answer to an asked name uses; empty for a name that was not asked for."""

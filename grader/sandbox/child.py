@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import signal
 import time
@@ -41,11 +40,14 @@ class Reason(StrEnum):
 
 
 class ChildEnded(Exception):
-    """The child is gone: the limit it met, the signal it died of, or the rule of the protocol that it broke."""
+    """The child is gone: the limit it met, the signal it died of, or the rule of the protocol that it broke.
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    step: which step of the request it was at, by its own word, or None; good enough to name a call, for nothing else.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", step: int | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.step = reason, detail, step
 
 
 class CallError(Exception):
@@ -109,14 +111,14 @@ class Child:
         job_read: int,
         out: int,
         wait_exit: Callable[[], Exit],
-        base_mib: int,
+        set_memory: Callable[[int], None],
         budget_mib: int,
     ) -> None:
-        """base_mib: address space at the fork. budget_mib: the most that a check may use above it."""
+        """set_memory: limits the memory above the bare runtime, in MiB. budget_mib: the most that a check may use."""
         self.pidfd, self._write_fd, self._read_fd, self._out_fd = pidfd, job_write, job_read, out
         self._wait_exit = wait_exit
         self.pid = pid_of(pidfd)
-        self._base_mib, self._budget_mib, self._memory_mib = base_mib, budget_mib, budget_mib
+        self._set_memory, self._budget_mib, self._memory_mib = set_memory, budget_mib, budget_mib
         self.answer_limits = wire.DEFAULT_LIMITS
         self.output = bytearray()
         self.output_bytes = 0
@@ -147,16 +149,10 @@ class Child:
         self._limit_memory(min(limits.memory_mib, self._budget_mib))
 
     def _limit_memory(self, memory_mib: int) -> None:
-        """Sets the soft limit of the address space from outside; the child may not change it, the hard one stays."""
-        if memory_mib == self._memory_mib:
-            return
-        size = (self._base_mib + memory_mib) << 20
-        try:
-            _, hard = resource.prlimit(self.pid, resource.RLIMIT_AS)
-            resource.prlimit(self.pid, resource.RLIMIT_AS, (min(size, hard) if hard >= 0 else size, hard))
-        except ProcessLookupError:
-            return  # it has just died; the next request will say how
-        self._memory_mib = memory_mib
+        """Sets the soft limit of the address space through the zygote; the child itself may change none."""
+        if memory_mib != self._memory_mib:
+            self._set_memory(memory_mib)
+            self._memory_mib = memory_mib
 
     def cpu_s(self) -> float:
         """CPU seconds of all threads so far, from outside. 0 when the process is gone."""
@@ -309,6 +305,17 @@ class Child:
         if self.resident_mib() - self._resident_mib > self._limits.memory_mib + 64:
             self._end(Reason.MEMORY)
 
+    def _keep_last_words(self) -> None:
+        """What is still in the output pipe of a dead child: the same bytes however long the kill took."""
+        while True:
+            try:
+                piece = os.read(self._out_fd, 65536)
+            except BlockingIOError:
+                return
+            if not piece:
+                return
+            self.output += piece[: KEPT_OUTPUT_BYTES - len(self.output)]
+
     def _drain_output(self) -> None:
         while True:
             try:
@@ -325,8 +332,17 @@ class Child:
     # The end ---------------------------------------------------------------------------------------------------
 
     def _end(self, reason: Reason, detail: str = "") -> NoReturn:
+        step = self._announced()
         self.close()
-        raise ChildEnded(reason, detail)
+        raise ChildEnded(reason, detail, step)
+
+    def _announced(self) -> int | None:
+        try:
+            with open(f"/proc/{self.pid}/comm", "rb") as file:
+                word, _, number = file.read(64).strip().partition(b" ")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return int(number) if word == b"step" and number.isdigit() else None
 
     def _ended_by_itself(self) -> NoReturn:
         """The pipe is closed: the process exited, was killed by the kernel, or closed the descriptor and lives on."""
@@ -360,6 +376,7 @@ class Child:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         try:
             self.exit = self._wait_exit()
+            self._keep_last_words()
         finally:
             for fd in (self.pidfd, self._write_fd, self._read_fd, self._out_fd):
                 os.close(fd)

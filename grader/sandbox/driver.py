@@ -17,6 +17,7 @@ the runtime, and wire.py.
 from __future__ import annotations
 
 import ast
+import ctypes
 import functools
 import importlib.abc
 import importlib.machinery
@@ -33,6 +34,7 @@ import numpy as np
 
 from grader.sandbox import wire
 
+_PR_SET_NAME = 15
 MAX_TYPE_NAME, MAX_MESSAGE, MAX_DEPTH, MAX_ITEMS = 100, 2048, 4, 10_000
 # A sheet that asks for NumPy must not be answered with another library's gradients.
 ABSENT: Mapping[str, tuple[str, ...]] = {
@@ -61,7 +63,8 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
         driver.used.clear()
         values: list[wire.Value] = []
         try:
-            for step in steps:
+            for number, step in enumerate(steps):
+                announce(number)
                 values.append(driver.step(step))
             payload = wire.encode({"values": values, "used": sorted(driver.used)})
             answer = wire.frame(wire.RESULT, call_id, payload)
@@ -73,6 +76,14 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
             stream.flush()
         finally:
             _write(job_write, answer)
+
+
+_libc = ctypes.CDLL(None)
+
+
+def announce(number: int) -> None:
+    """Writes the number of the step into the process's name, where the grader reads it when the step never ends."""
+    _libc.prctl(_PR_SET_NAME, b"step %d" % number, 0, 0, 0)
 
 
 def _read(fd: int, count: int) -> bytes:

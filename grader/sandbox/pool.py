@@ -170,37 +170,39 @@ class Zygote:
 
     def _spawn(self, slot: Slot | None) -> Child:
         identity = next(self._ids)
-        reply, gone = _Waiting(), _Waiting()
+        gone = _Waiting()
         with self._lock:
-            if self._dead:
-                raise SandboxError(self._dead)
-            self._replies[identity], self._exits[identity] = reply, gone
+            self._exits[identity] = gone
             self.forks += 1
         job_read, our_write = os.pipe2(os.O_CLOEXEC)
         our_read, job_write = os.pipe2(os.O_CLOEXEC)
         our_out, out = os.pipe2(os.O_CLOEXEC)
-        request = {"op": "spawn", "id": identity, "memory_mib": self.config.memory_mib, "cpu_s": self.config.cpu_s}
         try:
-            with self._lock:
-                socket.send_fds(self._control, [json.dumps(request).encode()], [job_read, job_write, out])
-            if not reply.done.wait(10.0) or not reply.fds:
-                raise SandboxError(f"the {self.runtime} zygote could not fork: {reply.message or self._dead}")
-        except (OSError, SandboxError) as error:
+            reply = self._ask(
+                [job_read, job_write, out],
+                op="spawn",
+                id=identity,
+                memory_mib=self.config.memory_mib,
+                cpu_s=self.config.cpu_s,
+            )
+            if not reply.fds:
+                raise SandboxError(f"the {self.runtime} zygote could not fork: {reply.message}")
+        except SandboxError:
             for fd in (our_write, our_read, our_out):
                 os.close(fd)
-            raise SandboxError(str(error)) from error
+            with self._lock:
+                self._exits.pop(identity, None)
+            raise
         finally:
             for fd in (job_read, job_write, out):
                 os.close(fd)
-            with self._lock:
-                self._replies.pop(identity, None)
         child = Child(
             pidfd=reply.fds[0],
             job_write=our_write,
             job_read=our_read,
             out=our_out,
             wait_exit=lambda: self._wait_exit(identity, gone),
-            base_mib=reply.message["base_mib"],
+            set_memory=lambda memory_mib: self._set_memory(identity, memory_mib),
             budget_mib=self.config.memory_mib,
         )
         if slot is not None:
@@ -218,6 +220,28 @@ class Zygote:
             child.closers.append(lambda: cgroups.give_back(slot))
         child.origin = self
         return child
+
+    def _ask(self, fds: list[int], **request: Any) -> _Waiting:
+        """One question about one child, and the zygote's reply. Raises SandboxError when there is none."""
+        reply = _Waiting()
+        with self._lock:
+            if self._dead:
+                raise SandboxError(self._dead)
+            self._replies[request["id"]] = reply
+            try:
+                socket.send_fds(self._control, [json.dumps(request).encode()], fds)
+            except OSError as error:
+                del self._replies[request["id"]]
+                raise SandboxError(f"the {self.runtime} zygote does not listen: {error.strerror}") from None
+        answered = reply.done.wait(10.0)
+        with self._lock:
+            self._replies.pop(request["id"], None)
+        if not answered or not reply.message:
+            raise SandboxError(f"the {self.runtime} zygote did not answer: {self._dead or 'it took over 10 s'}")
+        return reply
+
+    def _set_memory(self, identity: int, memory_mib: int) -> None:
+        self._ask([], op="limit", id=identity, memory_mib=memory_mib)
 
     def _wait_exit(self, identity: int, gone: _Waiting) -> Exit:
         gone.done.wait(5.0)

@@ -15,10 +15,12 @@ ours lies in the jail's file system.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import platform
+import resource
 import select
 import socket
 import sys
@@ -88,6 +90,7 @@ class Zygote:
             inside = self.mode in "AB"
             self.filter = seccomp.build_filter(platform.machine(), namespaces=inside)
         self.children: dict[int, tuple[int, int]] = {}  # pidfd: (pid in this namespace, id)
+        self.bases: dict[int, tuple[int, int]] = {}  # id: (pid in this namespace, MiB of address space at its fork)
         self.own_pids = os.open("self/ns/pid", os.O_RDONLY, dir_fd=PROC) if self.mode in "AB" else -1
         self.binds = list(jail.runner_binds().values()) if self.mode not in "AB" else []
 
@@ -117,8 +120,10 @@ class Zygote:
                 data, fds, _, _ = socket.recv_fds(self.control, 65536, 3)
                 if not data:
                     return
-                pidfd = self.spawn(json.loads(data), fds)
-                if pidfd >= 0:
+                request = json.loads(data)
+                if request["op"] == "limit":
+                    self.limit(request)
+                elif (pidfd := self.spawn(request, fds)) >= 0:
                     poll.register(pidfd, select.POLLIN)
 
     def spawn(self, request: dict[str, Any], fds: list[int]) -> int:
@@ -144,12 +149,23 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
         self.children[pidfd] = (pid, request["id"])
-        spawned = {"op": "spawned", "id": request["id"], "base_mib": base_mib}
-        socket.send_fds(self.control, [json.dumps(spawned).encode()], [pidfd])
+        self.bases[request["id"]] = (pid, base_mib)
+        socket.send_fds(self.control, [json.dumps({"op": "spawned", "id": request["id"]}).encode()], [pidfd])
         return pidfd
+
+    def limit(self, request: dict[str, Any]) -> None:
+        """Sets the soft limit of a child's address space, at most the hard one. A dead child changes nothing."""
+        pid, base_mib = self.bases.get(request["id"], (0, 0))
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+                soft = min((base_mib + request["memory_mib"]) << 20, hard) if hard >= 0 else -1
+                resource.prlimit(pid, resource.RLIMIT_AS, (soft, hard))
+        send(self.control, {"op": "limited", "id": request["id"]})
 
     def reap(self, pidfd: int) -> None:
         pid, identity = self.children.pop(pidfd)
+        self.bases.pop(identity, None)
         _, status, usage = os.wait4(pid, 0)
         os.close(pidfd)
         send(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from grader.checks import check, close, finite, small_first, tensor, unchanged
+from grader.checks import check, close, finite, small_first, tensor, unchanged, with_example
 
 EPSILON = 2e-7  # an epsilon of 1e-15 ... 1e-7 inside the log is normal; a bit of room above it
 
@@ -54,16 +54,21 @@ def softmax_matches_tensorflow(student, reference, rng):
 
     zh: softmax 在随机 logits 上与 tf.nn.softmax 一致
     """
-    compare("softmax", student, reference, [rng.normal(size=shape) for shape in small_first((1, 2), (2, 3), (10, 5))])
+    sheet, small = rng.normal(size=(10, 5)), [rng.normal(size=shape) for shape in small_first((1, 2), (2, 3))]
+    with_example(
+        lambda: compare("softmax", student, reference, [sheet]),
+        lambda: compare("softmax", student, reference, small),
+    )
 
 
 @check(part="softmax", points=4, requires=["softmax_matches_tensorflow"])
 def softmax_uses_the_last_axis(student, reference, rng):
-    """softmax works on the last axis, whatever the number of axes
+    """softmax works on the last axis, whatever the shape and the number of axes
 
-    zh: 无论输入有几维，softmax 都作用在最后一维上
+    zh: 无论输入是什么形状、有几维，softmax 都作用在最后一维上
     """
-    compare("softmax", student, reference, [rng.normal(size=shape) for shape in small_first((3,), (2, 3, 4))])
+    shapes = small_first((3,), (2, 3), (2, 3, 4))
+    compare("softmax", student, reference, [rng.normal(size=shape) for shape in shapes])
 
 
 @check(part="softmax", points=4, requires=["softmax_matches_tensorflow"])
@@ -97,7 +102,11 @@ def sigmoid_matches_tensorflow(student, reference, rng):
 
     zh: sigmoid 在随机 logits 上与 tf.nn.sigmoid 一致
     """
-    compare("sigmoid", student, reference, [rng.normal(size=shape) for shape in small_first((2,), (2, 3), (10, 5))])
+    sheet, small = rng.normal(size=(10, 5)), [rng.normal(size=shape) for shape in small_first((2,), (2, 3))]
+    with_example(
+        lambda: compare("sigmoid", student, reference, [sheet]),
+        lambda: compare("sigmoid", student, reference, small),
+    )
 
 
 @check(part="sigmoid", points=4, requires=["sigmoid_matches_tensorflow"])
@@ -124,23 +133,39 @@ def sigmoid_keeps_its_input(student, reference, rng):
 # softmax_ce -------------------------------------------------------------------------------------------------------
 
 
-@check(part="softmax_ce", points=18)
+@check(part="softmax_ce", points=16)
 def softmax_ce_matches_tensorflow(student, reference, rng):
     """softmax_ce agrees with tf.nn.softmax_cross_entropy_with_logits, averaged over the batch
 
     zh: softmax_ce 与 tf.nn.softmax_cross_entropy_with_logits 的批平均一致
     """
-    pairs = [(rng.normal(size=shape), rng.one_hot(*shape)) for shape in small_first((1, 2), (2, 3), (10, 5))]
+    small, sheet = (
+        [(rng.normal(size=shape), rng.one_hot(*shape)) for shape in shapes]
+        for shapes in (small_first((1, 2), (2, 3)), [(10, 5)])
+    )
+    with_example(
+        lambda: compare_losses("softmax_ce", student, reference, sheet, categorical),
+        lambda: compare_losses("softmax_ce", student, reference, small, categorical),
+    )
+
+
+@check(part="softmax_ce", points=4, requires=["softmax_ce_matches_tensorflow"])
+def softmax_ce_takes_any_batch(student, reference, rng):
+    """softmax_ce averages over the batch it is given, whatever its size and the number of classes
+
+    zh: 无论批大小和类别数是多少，softmax_ce 都对给定的批求平均
+    """
+    pairs = [(rng.normal(size=shape), rng.one_hot(*shape)) for shape in small_first((1, 2), (2, 3), (7, 4))]
     compare_losses("softmax_ce", student, reference, pairs, categorical)
 
 
-@check(part="softmax_ce", points=6, requires=["softmax_ce_matches_tensorflow"])
+@check(part="softmax_ce", points=4, requires=["softmax_ce_matches_tensorflow"])
 def softmax_ce_is_exact_for_small_probabilities(student, reference, rng):
     """softmax_ce is right when the true class has a probability of about 0.001
 
     zh: 正确类别的概率只有约 0.001 时，softmax_ce 仍然正确
     """
-    logits, label = rng.normal(size=(6, 4)), rng.one_hot(6, 4)
+    logits, label = rng.normal(size=(10, 5)), rng.one_hot(10, 5)
     compare_losses("softmax_ce", student, reference, [(logits - 7.0 * label, label)], categorical)
 
 
@@ -150,8 +175,8 @@ def softmax_ce_survives_exact_zeros(student, reference, rng):
 
     zh: 非标签类别的概率恰好为 0 时，softmax_ce 仍是一个数
     """
-    prob = np.array([[1.0, 0.0, 0.0], [0.0, 0.25, 0.75]])
-    label = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    prob = np.tile([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.25, 0.75, 0.0, 0.0]], (5, 1))
+    label = np.tile([[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0]], (5, 1))
     got = student.softmax_ce(tensor(prob), label)
     close(got, categorical(np.where(label > 0, prob, 1.0), label), or_between=between(prob, label, categorical))
 
@@ -159,34 +184,40 @@ def softmax_ce_survives_exact_zeros(student, reference, rng):
 # sigmoid_ce -------------------------------------------------------------------------------------------------------
 
 
-@check(part="sigmoid_ce", points=18)
+@check(part="sigmoid_ce", points=16)
 def sigmoid_ce_matches_tensorflow(student, reference, rng):
     """sigmoid_ce agrees with tf.nn.sigmoid_cross_entropy_with_logits, averaged over the batch
 
     zh: sigmoid_ce 与 tf.nn.sigmoid_cross_entropy_with_logits 的批平均一致
     """
-    pairs = [(rng.normal(size=shape), rng.binary(*shape)) for shape in small_first((2,), (5,), (10,))]
-    compare_losses("sigmoid_ce", student, reference, pairs, binary)
+    small, sheet = (
+        [(rng.normal(size=shape), rng.binary(*shape)) for shape in shapes]
+        for shapes in (small_first((2,), (5,)), [(10,)])
+    )
+    with_example(
+        lambda: compare_losses("sigmoid_ce", student, reference, sheet, binary),
+        lambda: compare_losses("sigmoid_ce", student, reference, small, binary),
+    )
 
 
 @check(part="sigmoid_ce", points=4, requires=["sigmoid_ce_matches_tensorflow"])
-def sigmoid_ce_counts_both_classes(student, reference, rng):
-    """sigmoid_ce is right for batches of only ones and of only zeros
+def sigmoid_ce_takes_any_batch(student, reference, rng):
+    """sigmoid_ce is right for small batches, of only ones and of only zeros too
 
-    zh: 标签全为 1 或全为 0 时，sigmoid_ce 都正确
+    zh: 批很小、标签全为 1 或全为 0 时，sigmoid_ce 都正确
     """
-    pairs = [(rng.normal(size=(4,)), label) for label in (np.ones(4), np.zeros(4))]
+    pairs = [(rng.normal(size=(4,)), label) for label in (np.ones(4), np.zeros(4), rng.binary(4))]
     compare_losses("sigmoid_ce", student, reference, pairs, binary)
 
 
-@check(part="sigmoid_ce", points=4, requires=["sigmoid_ce_matches_tensorflow"])
+@check(part="sigmoid_ce", points=6, requires=["sigmoid_ce_matches_tensorflow"])
 def sigmoid_ce_survives_exact_zeros(student, reference, rng):
     """sigmoid_ce is a number when a probability is exactly 0 or 1
 
     zh: 概率恰好为 0 或 1 时，sigmoid_ce 仍是一个数
     """
-    prob = np.array([1.0, 0.0, 0.25])
-    label = np.array([1.0, 0.0, 0.0])
+    prob = np.tile([1.0, 0.0], 5)
+    label = np.tile([1.0, 0.0], 5)
     got = student.sigmoid_ce(tensor(prob), label)
     finite(got, "the loss")
-    close(got, binary(np.array([1.0, 0.0, 0.25]), label), or_between=between(prob, label, binary))
+    close(got, 0.0, or_between=between(prob, label, binary))

@@ -208,13 +208,13 @@ class Arena:
 
     def zygote_pid(self) -> int:
         """The zygote as the kernel shows it: the only child of the launcher."""
-        return _children(self.sandbox.zygote("numpy")._process.pid)[0]
+        return children_of(self.sandbox.zygote("numpy")._process.pid)[0]
 
     def footprint(self) -> Footprint:
         pid = self.zygote_pid()
         return Footprint(
             descriptors=len(os.listdir("/proc/self/fd")),
-            children=len(_children(pid)),
+            children=len(children_of(pid)),
             mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
             threads=threading.active_count(),
             files=frozenset(_files_of_the_runner()),
@@ -263,7 +263,7 @@ class Graded:
             assert self.points[name] == 0, (name, self.report)
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
     except FileNotFoundError:

@@ -227,9 +227,8 @@ class Shape(tuple[int, ...]):
 
 
 @pytest.mark.parametrize(
-    "value", [Shape((2, 3)), np.float64(2.0), np.int32(3), [np.float64(1.0)], {"a": (1,)}, np.matrix([[1.0]])], ids=repr
+    "value", [Shape((2, 3)), np.float64(2.0), np.int32(3), [np.float64(1.0)], {"a": (1,)}], ids=repr
 )
-@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_arguments_of_derived_types_travel(program: tuple[Subject, Any], value: Any) -> None:
     program[0].pair(0)
     settle(program[0].Counter(value).count)

@@ -1,0 +1,110 @@
+"""The documented JSON object of a report, and numbers that JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from grader.reports import CheckResult, LeftOut, PartScore, Report, ReportStatus, Status, Text, Worst, plain_number
+
+KEYS = [
+    "file", "assignment", "assignment_version", "status", "score", "max_score", "parts", "checks", "left_out", "notes",
+    "printed", "seed", "runtime", "mode", "timings_ms",
+]  # fmt: skip
+CHECK_KEYS = [
+    "id", "part", "title", "status", "points", "max_points", "message", "mistake", "got", "expected", "worst", "input",
+    "wall_ms",
+]  # fmt: skip
+
+
+def full_report() -> Report:
+    return Report(
+        assignment="a",
+        assignment_version="v1",
+        status=ReportStatus.GRADED,
+        score=2.5,
+        max_score=4.0,
+        parts=(PartScore(name="p", score=2.5, max_score=4.0),),
+        checks=(
+            CheckResult(
+                id="c",
+                part="p",
+                title=Text(en="Title", zh="标题"),
+                status=Status.FAILED,
+                points=0.0,
+                max_points=1.5,
+                message=Text(en="Wrong.", zh="错了。"),
+                mistake="m",
+                got=["nan"],
+                expected=[1],
+                worst=Worst(index=(0, 1), difference=math.inf),
+                input={"call": "f", "args": [1]},
+                wall_ms=1.25,
+            ),
+        ),
+        left_out=(LeftOut(where="line 1", what="print", why=Text(en="why", zh="为何")),),
+        notes=(Text(en="note", zh="说明"),),
+        printed="hello",
+        seed="ab",
+        runtime={"python": "3.11"},
+        mode="A",
+        timings_ms={"total": 1.5},
+        file="hw.py",
+    )
+
+
+def test_keys_are_exactly_those_documented() -> None:
+    shown = full_report().to_json()
+    assert list(shown) == KEYS
+    assert list(shown["checks"][0]) == CHECK_KEYS
+    assert list(shown["checks"][0]["worst"]) == ["index", "difference"]
+    assert list(shown["parts"][0]) == ["name", "score", "max_score"]
+    assert list(shown["left_out"][0]) == ["where", "what", "why"]
+
+
+def test_every_field_reaches_the_json() -> None:
+    assert {f.name for f in dataclasses.fields(Report)} == set(KEYS)
+    assert {f.name for f in dataclasses.fields(CheckResult)} == set(CHECK_KEYS)
+
+
+def test_strict_json_and_back() -> None:
+    shown = full_report().to_json()
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+    assert shown["checks"][0]["worst"] == {"index": [0, 1], "difference": "inf"}
+    assert (shown["status"], shown["checks"][0]["status"], shown["score"]) == ("graded", "failed", 2.5)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", ("Title", "Wrong.", "note", "why")), ("zh", ("标题", "错了。", "说明", "为何"))])
+def test_languages(lang: Any, words: tuple[str, ...]) -> None:
+    shown = full_report().to_json(lang)
+    check = shown["checks"][0]
+    assert (check["title"], check["message"], shown["notes"][0], shown["left_out"][0]["why"]) == words
+
+
+@pytest.mark.parametrize(
+    ("x", "plain"),
+    [(1, 1), (1.0, 1), (0.5, 0.5), (-2.0, -2), (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (2.0**60, 2.0**60)],
+)
+def test_plain_number(x: float, plain: Any) -> None:
+    assert plain_number(x) == plain
+    assert type(plain_number(x)) is type(plain)
+
+
+@pytest.mark.parametrize("status", list(ReportStatus))
+def test_message(status: ReportStatus) -> None:
+    report = dataclasses.replace(full_report(), status=status)
+    assert report.message == (None if status is ReportStatus.GRADED else Text(en="note", zh="说明"))
+    assert dataclasses.replace(report, notes=()).message is None
+
+
+def test_text() -> None:
+    assert Text(en="One.", zh="一。") + Text(en="Two.", zh="二。") == Text(en="One. Two.", zh="一。二。")
+
+
+def test_records_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        full_report().score = 100.0  # type: ignore[misc]

@@ -1,0 +1,99 @@
+"""Settings from the environment: each wrong one is named, and all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.errors import UsageError
+from grader.sandbox.limits import Mode
+from grader.settings import Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"GRADER_{name.upper()}", raising=False)
+
+
+WRONG = {
+    "RUNNER_UID": ["0", "-1", "root", "99999999999"],
+    "SANDBOX_MODE": ["E", "a", "full", ""],
+    "ALLOW_DEGRADED": ["maybe", "2"],
+    "LANDLOCK": ["perhaps"],
+    "PARKED": ["0", "65", "two", "1.5"],
+    "MEMORY_MIB": ["63", "65537", "1G"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GRADER_{name}", value)
+    with pytest.raises(UsageError, match=f"GRADER_{name}: "):
+        read_settings()
+
+
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, values in WRONG.items():
+        monkeypatch.setenv(f"GRADER_{name}", values[0])
+    with pytest.raises(UsageError) as caught:
+        read_settings()
+    assert [name for name in WRONG if f"GRADER_{name}" not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("RUNNER_UID", "1000", "runner_uid", 1000),
+        ("RUNNER_PYTHON", "/opt/python", "runner_python", Path("/opt/python")),
+        ("SANDBOX_MODE", "B", "mode", Mode.B),
+        ("ALLOW_DEGRADED", "1", "allow_degraded", True),
+        ("LANDLOCK", "0", "landlock", False),
+        ("PARKED", "7", "parked", 7),
+        ("MEMORY_MIB", "256", "memory_mib", 256),
+    ],
+)
+def test_every_setting_reaches_the_sandbox(
+    name: str, value: str, field: str, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert getattr(read_settings().sandbox(), field) != expected
+    monkeypatch.setenv(f"GRADER_{name}", value)
+    assert getattr(read_settings().sandbox(), field) == expected
+
+
+def test_consent_to_no_isolation_is_never_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADER_UNSAFE_OWN_CODE", "1")
+    assert read_settings().sandbox().unsafe_own_code is False
+    assert read_settings().sandbox(unsafe_own_code=True).unsafe_own_code is True
+
+
+def test_the_secret_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADER_SECRET", "very-secret")
+    settings = read_settings()
+    assert settings.secret.get_secret_value() == "very-secret"
+    assert "very-secret" not in repr(settings) + str(settings.model_dump())
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+class TestAbsentRuntime:
+    def environment(self, tmp_path: Path, *packages: str) -> Settings:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "python").touch()
+        for name in packages:
+            (tmp_path / "lib" / "python3.11" / "site-packages" / name).mkdir(parents=True)
+        return Settings(runner_python=tmp_path / "bin" / "python")
+
+    def test_no_environment(self, tmp_path: Path) -> None:
+        said = Settings(runner_python=tmp_path / "bin" / "python").absent_runtime("numpy")
+        assert "make setup" in str(said)
+
+    @pytest.mark.parametrize(
+        ("runtime", "absent"), [("numpy", None), ("tensorflow", "run: make setup"), ("torch", "make setup TORCH=1")]
+    )
+    def test_what_is_missing_and_the_command_that_adds_it(self, tmp_path: Path, runtime: str, absent: str | None) -> None:
+        said = self.environment(tmp_path, "numpy").absent_runtime(runtime)
+        assert said is None if absent is None else absent in str(said)
