@@ -49,8 +49,7 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
     stream = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
     sys.stdout = sys.stderr = stream
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
-    for name in ABSENT[runtime]:
-        sys.modules[name] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, Absent(ABSENT[runtime]))
     warnings.simplefilter("ignore")
     warm(runtime)
     driver = Driver(runtime)
@@ -186,6 +185,17 @@ class CallFailed(Exception):
     def __init__(self, index: int, cause: BaseException) -> None:
         super().__init__(str(index))
         self.index, self.cause = index, cause
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    """Refuses the libraries that a sheet must not be answered with, in words."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"{name} cannot be used in this assignment", name=name)
 
 
 class Siblings(importlib.abc.MetaPathFinder, importlib.abc.Loader):
