@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,19 @@ def _tree(value: Any) -> Json:
     return value if isinstance(value, bool) else plain_number(value)
 
 
-def show_input(step: Step, at: int | None = None) -> Json:
-    """The call that gave the value: its name and its arguments. at: which call of several made at once."""
+def show_input(steps: Sequence[Step], step: Step, at: int | None = None) -> Json:
+    """The call that gave the value: its name and arguments, and before it the calls on the same object.
+
+    at: which call of several made at once.
+    """
     args: Any = step.args
     if at is not None and at < len(args):
         args = args[at] if isinstance(args[at], tuple) else (args[at],)
-    return {"call": step.call, "args": [show(arg) for arg in args]}
+    shown: dict[str, Json] = {"call": step.call, "args": [show(arg) for arg in args]}
+    target = step.request[2]
+    before = [
+        {"call": other.call, "args": [show(arg) for arg in other.args]}
+        for other in steps[: steps.index(step)]
+        if target is not None and other.request[2] == target and other.operation in ("call", "set")
+    ]
+    return {**shown, "before": before[-3:]} if before else shown

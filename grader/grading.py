@@ -432,7 +432,7 @@ def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
         got=show(failure.got),
         expected=show(failure.expected),
         worst=failure.worst,
-        input=show_input(*outcome.at) if outcome.at else None,
+        input=show_input(outcome.steps, *outcome.at) if outcome.at else None,
     )
 
 

@@ -85,7 +85,8 @@ def _card(check: CheckResult, title: str, lang: Language) -> RenderableType:
     if check.message:
         lines.append(Line(check.message.say(lang)))
     if check.input is not None:
-        lines.append(Line(f"{_SAY['input'][lang]}: {_call(check.input)}", style="cyan"))
+        calls = [_call(shown) for shown in (*check.input.get("before", ()), check.input)]
+        lines.append(Line(f"{_SAY['input'][lang]}: " + "\n       ".join(calls), style="cyan"))
     if check.got is not None or check.expected is not None:
         lines.append(_beside(check, lang))
     return Panel(Group(*lines), title=title, title_align="left", box=box.ROUNDED, width=80)
