@@ -53,7 +53,6 @@ class Assignment:
     version: str
     title: Text
     runtime: str
-    names: tuple[str, ...]
     parts: tuple[Part, ...]
     checks: tuple[Check, ...]
     solution: str
@@ -108,7 +107,6 @@ def load(folder: Path) -> Assignment:
         version=_version(folder),
         title=_text(_need(table, "title", dict, folder), folder / "assignment.toml"),
         runtime=runtime,
-        names=tuple(_need(table, "names", list, folder)),
         parts=parts,
         checks=checks,
         solution=_read(folder / "solution.py"),

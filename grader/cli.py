@@ -161,7 +161,14 @@ def prove_command(
 
 def _proof_json(proof: Proof) -> dict[str, Any]:
     checks = {c.id: {"status": str(c.status), "mistake": c.mistake} for c in proof.report.checks}
-    return {"name": proof.name, "score": proof.report.score, "faults": list(proof.faults), "checks": checks}
+    status = str(proof.report.status)
+    return {
+        "name": proof.name,
+        "status": status,
+        "score": proof.report.score,
+        "faults": list(proof.faults),
+        "checks": checks,
+    }
 
 
 @app.command(name="assignments")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,3 +78,37 @@ def show_input(steps: Sequence[Step], step: Step, at: int | None = None) -> Json
         if target is not None and other.request[2] == target and other.operation in ("call", "set")
     ]
     return {**shown, "before": before[-3:]} if before else shown
+
+
+def cell_text(value: Json) -> str:
+    """A number or word as people write it: six significant digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def call_text(shown: Json) -> str:
+    """A shown call as one line of code."""
+    args = ", ".join(_short(arg) for arg in shown["args"])
+    return f"{shown['call']}({args})"
+
+
+def _short(value: Json) -> str:
+    """An argument on one line: written out while a person can follow it, else its shape."""
+    if isinstance(value, dict) and "shape" in value:
+        return f"array of shape {tuple(value['shape'])}"
+    if isinstance(value, list):
+        shape = _shape(value)
+        if shape is not None and math.prod(shape) > 8:
+            return f"array of shape {shape}"
+        return "[" + ", ".join(_short(v) for v in value) + "]"
+    return cell_text(value)
+
+
+def _shape(value: Json) -> tuple[int, ...] | None:
+    """The shape of nested lists that form an array, else None."""
+    if not isinstance(value, list):
+        return ()
+    inner = [_shape(item) for item in value]
+    first = inner[0] if inner else ()
+    if first is None or any(other != first for other in inner):
+        return None
+    return (len(value), *first)

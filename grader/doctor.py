@@ -106,6 +106,7 @@ def examine(config: SandboxConfig) -> Examination:
 
 def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
     reasons = "; ".join(sandbox.missing)
+    advice = advise(reasons)
     for name in NAMESPACES:
         link = posture.threads[0].namespaces[name]
         own = os.readlink(f"/proc/self/ns/{name}")
@@ -114,13 +115,14 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
             name=f"{name} namespace",
             present=apart,
             evidence=f"{link}, ours {own}",
-            command="" if apart else advise(reasons),
+            command="" if apart else advice,
         )
+        advice = advice if apart else ""  # once is enough
     status = posture.threads[0].status
     yield Layer(
         name="root of read-only binds",
         present=posture.separate("mnt") and set(posture.writable) <= {"/tmp"},
-        evidence=f"{len(posture.mounts)} mounts, writable: {', '.join(posture.writable[:5]) or 'none'}",
+        evidence=f"{len(posture.mounts)} mounts, writable: {', '.join(sorted(set(posture.writable))[:5]) or 'none'}",
     )
     yield Layer(
         name="no new privileges",
@@ -145,9 +147,7 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
         name="a user of its own",
         present=apart,
         evidence=f"uid {uid}, ours {os.geteuid()}",
-        command=""
-        if apart
-        else "start the grader as root (it gives root up for children) or as a service user of its own",
+        command="" if apart or os.geteuid() == 0 else "start the grader as root, which it gives up for children",
     )
     numbers = sorted(posture.descriptors)
     yield Layer(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from grader.display import call_text
 from grader.reports import Json, Language, Report, ReportStatus, Status, plain_number
 
 # XML 1.0 has no way to write these characters, not even escaped.
@@ -48,7 +49,12 @@ def junit(reports: Sequence[Report], lang: Language = "en") -> str:
             message = _xml(check.message.say(lang)) if check.message else ""
             if check.status is Status.FAILED:
                 failure = ElementTree.SubElement(case, "failure", message=message)
-                failure.text = _xml(f"{check.title.say(lang)}\n{message}\ngot: {check.got}\nexpected: {check.expected}")
+                lines = [check.title.say(lang), message]
+                if check.input is not None:
+                    calls = (*check.input.get("before", ()), check.input)
+                    lines += [f"input: {call_text(call)}" for call in calls]
+                lines += [f"got: {check.got}", f"expected: {check.expected}"]
+                failure.text = _xml("\n".join(lines))
             elif check.status is Status.NOT_REACHED:
                 ElementTree.SubElement(case, "skipped", message=message)
     ElementTree.indent(root)
@@ -61,7 +67,7 @@ def gradescope(report: Report, lang: Language = "en") -> dict[str, Json]:
     for check in report.checks:
         lines = [check.message.say(lang)] if check.message else []
         if check.input is not None:
-            lines.append(f"input: {check.input}")
+            lines += [f"input: {call_text(call)}" for call in (*check.input.get("before", ()), check.input)]
         if check.got is not None or check.expected is not None:
             lines += [f"got: {check.got}", f"expected: {check.expected}"]
         tests.append(

@@ -62,7 +62,7 @@ class StudentSession:
             left < 0 or spent > self._limits.cpu_s or (self._child is None and self.children >= self._limits.children)
         )
 
-    def begin(self, limits: CheckLimits, seed: int) -> Subject:
+    def begin(self, limits: CheckLimits, seed: int, *, keep_output: bool = True) -> Subject:
         """A subject for one check. Raises ChildEnded when the file cannot be loaded, SandboxError for our faults."""
         self._check_limits, self._check_seed = limits, seed
         if self._child is None or self._child.dead():
@@ -70,6 +70,7 @@ class StudentSession:
             self._load()
         assert self._child is not None
         self._child.begin(limits)
+        self._child.keep_output = keep_output
         subject = Subject(self, classes=self._assignment.classes, methods=self._assignment.methods)
         subject._conversation.add("begin", None, "", [{"seed": seed}], {}, "", ())
         return subject

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from grader.errors import UsageError
@@ -40,10 +40,18 @@ class Settings(BaseSettings):
         False, description="Accept mode C (no namespaces): only in a dedicated container without secrets and network."
     )
     landlock: bool = Field(True, description="Use Landlock where the kernel has it.")
+    sandbox_debug: bool = Field(False, description="Let the sandbox's own processes write to standard error.")
     parked: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Children kept ready for each runtime.")
     memory_mib: Annotated[int, Field(ge=64, le=65536)] = Field(
         1024, description="Memory that a submission may use above the bare runtime, in MiB."
     )
+
+    @field_validator("sandbox_mode")
+    @classmethod
+    def _isolating(cls, mode: Mode) -> Mode:
+        if mode is Mode.D:
+            raise ValueError("mode D isolates nothing and cannot be chosen; for your own code: --unsafe-own-code")
+        return mode
 
     def absent_runtime(self, runtime: str) -> str | None:
         """Why a runtime cannot be used here and the command that adds it; None when it is installed."""
@@ -63,6 +71,7 @@ class Settings(BaseSettings):
             unsafe_own_code=unsafe_own_code,
             landlock=self.landlock,
             parked=self.parked if parked is None else parked,
+            debug=self.sandbox_debug,
             memory_mib=self.memory_mib,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Line
 
+from grader.display import call_text, cell_text
 from grader.reports import CheckResult, Json, Language, Report, ReportStatus, Status
 
 MOST_ROWS = 10
@@ -85,7 +85,7 @@ def _card(check: CheckResult, title: str, lang: Language) -> RenderableType:
     if check.message:
         lines.append(Line(check.message.say(lang)))
     if check.input is not None:
-        calls = [_call(shown) for shown in (*check.input.get("before", ()), check.input)]
+        calls = [call_text(shown) for shown in (*check.input.get("before", ()), check.input)]
         lines.append(Line(f"{_SAY['input'][lang]}: " + "\n       ".join(calls), style="cyan"))
     if check.got is not None or check.expected is not None:
         lines.append(_beside(check, lang))
@@ -107,13 +107,13 @@ def _beside(check: CheckResult, lang: Language) -> RenderableType:
 def _rows(value: Json, worst: Sequence[int]) -> list[str]:
     """Rows of aligned cells, the worst one with an arrow before it."""
     if not isinstance(value, list) or not value:
-        return [_cell(value)]
+        return [cell_text(value)]
     if not isinstance(value[0], list):
-        return [_row(value, [len(_cell(v)) for v in value], [tuple(worst) == (i,) for i in range(len(value))])]
+        return [_row(value, [len(cell_text(v)) for v in value], [tuple(worst) == (i,) for i in range(len(value))])]
     if any(not isinstance(row, list) or any(isinstance(cell, list) for cell in row) for row in value):
         return [json.dumps(value)[:400]]
     columns = max(len(row) for row in value)
-    widths = [max(len(_cell(row[j])) for row in value if j < len(row)) for j in range(columns)]
+    widths = [max(len(cell_text(row[j])) for row in value if j < len(row)) for j in range(columns)]
     return [
         _row(row, widths, [tuple(worst) == (i, j) for j in range(len(row))]) for i, row in enumerate(value[:MOST_ROWS])
     ]
@@ -121,39 +121,7 @@ def _rows(value: Json, worst: Sequence[int]) -> list[str]:
 
 def _row(cells: Sequence[Json], widths: Sequence[int], worst: Sequence[bool]) -> str:
     marked = zip(cells, widths, worst, strict=False)
-    return " ".join(("→" if bad else " ") + _cell(cell).rjust(width) for cell, width, bad in marked)
-
-
-def _cell(value: Json) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _call(shown: Json) -> str:
-    args = ", ".join(_short(arg) for arg in shown["args"])
-    return f"{shown['call']}({args})"
-
-
-def _short(value: Json) -> str:
-    """An argument on one line: written out while a person can follow it, else its shape."""
-    if isinstance(value, dict) and "shape" in value:
-        return f"array of shape {tuple(value['shape'])}"
-    if isinstance(value, list):
-        shape = _shape(value)
-        if shape is not None and math.prod(shape) > 8:
-            return f"array of shape {shape}"
-        return "[" + ", ".join(_short(v) for v in value) + "]"
-    return _cell(value)
-
-
-def _shape(value: Json) -> tuple[int, ...] | None:
-    """The shape of nested lists that form an array, else None."""
-    if not isinstance(value, list):
-        return ()
-    inner = [_shape(item) for item in value]
-    first = inner[0] if inner else ()
-    if first is None or any(other != first for other in inner):
-        return None
-    return (len(value), *first)
+    return " ".join(("→" if bad else " ") + cell_text(cell).rjust(width) for cell, width, bad in marked)
 
 
 def _checks(report: Report, lang: Language) -> RenderableType:

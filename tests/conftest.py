@@ -23,6 +23,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 RUNNER = PROJECT / ".venv-runner" / "bin" / "python"
 
 
+# What is known not to hold yet: part of a test's name, and what is wrong. Strict: a line goes when its fault goes.
+KNOWN_FAULTS = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name, fault in KNOWN_FAULTS.items():
+            if name in item.nodeid:
+                item.add_marker(pytest.mark.xfail(reason=fault, strict=True))
+
+
 def absent(reason: str) -> None:
     """Skips where something is missing, but not where everything must be there."""
     if os.environ.get("CI") == "true":

@@ -122,6 +122,7 @@ class Child:
         self.answer_limits = wire.DEFAULT_LIMITS
         self.output = bytearray()
         self.output_bytes = 0
+        self.keep_output = True  # not while a hidden check runs: what it prints may be its inputs
         self.exit: Exit | None = None
         self.closers: list[Callable[[], None]] = []
         self.origin: object = None  # the zygote it was forked from
@@ -314,6 +315,10 @@ class Child:
                 return
             if not piece:
                 return
+            self._keep(piece)
+
+    def _keep(self, piece: bytes) -> None:
+        if self.keep_output:
             self.output += piece[: KEPT_OUTPUT_BYTES - len(self.output)]
 
     def _drain_output(self) -> None:
@@ -325,7 +330,7 @@ class Child:
             if not piece:
                 return
             self.output_bytes += len(piece)
-            self.output += piece[: KEPT_OUTPUT_BYTES - len(self.output)]
+            self._keep(piece)
             if self.output_bytes - self._output_start > self._limits.output_kib << 10:
                 self._end(Reason.OUTPUT)
 

@@ -201,14 +201,19 @@ def enter(proc: int, runner_uid: int) -> str:
     build_root("/tmp", binds, files, exe="/proc/cpuinfo")
     pivot("/tmp")
     if as_root:
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
+        give_up_root(uid)
         # Giving up root makes a process undumpable, and then its own id maps belong to root.
         _must("prctl dumpable", _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
         unshare(every, "unshare user namespace")
         write_id_maps(proc, 0, uid, gid)
     return f"{PYTHON}/bin/{version}"
+
+
+def give_up_root(uid: int) -> None:
+    """From root to an ordinary user and group without any other group, for good."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
 
 
 def die_with_parent() -> None:

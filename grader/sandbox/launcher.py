@@ -36,6 +36,8 @@ def launch(config: dict[str, Any]) -> None:
             if pid:
                 _wait_for(pid)
             jail.die_with_parent()
+        elif config["mode"] == "C" and os.geteuid() == 0:
+            jail.give_up_root(config["runner_uid"])
         boot = config["boot"].format(entry="zygote.serve")
         os.execve(python, [python, "-P", "-s", "-S", "-c", boot], environment)
     except OSError as error:

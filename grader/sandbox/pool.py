@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -75,6 +76,7 @@ class SandboxConfig:
     parked: int = 2
     memory_mib: int = 1024
     cpu_s: int = 60
+    debug: bool = False  # let launcher and zygote write to our standard error
 
 
 @dataclass
@@ -319,11 +321,15 @@ def _start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.sock
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get("GRADER_SANDBOX_DEBUG") else subprocess.DEVNULL,
+            stderr=None if config.debug else subprocess.DEVNULL,
             pass_fds=(control.fileno(), memory),
             cwd="/",
             start_new_session=True,
         )
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"the interpreter {config.runner_python} cannot be started ({error.strerror}); run: make setup"
+        ) from None
     finally:
         os.close(memory)
 
@@ -376,9 +382,11 @@ class Sandbox:
 
     def _choose_mode(self) -> None:
         """Fails closed: a weaker mode than A or B needs explicit consent, D only ever runs an author's own code."""
+        if sys.platform != "linux":
+            raise SandboxUnavailable("Grader needs a Linux kernel; on other systems run it in a Linux virtual machine")
         mode, why = probe(self.config)
         self.missing = list(why)
-        if mode is Mode.A:
+        if mode in (Mode.A, Mode.B):
             cgroups = open_cgroups()
             if isinstance(cgroups, str):
                 self.missing.append(cgroups)

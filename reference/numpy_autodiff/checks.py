@@ -160,6 +160,7 @@ def relu_backward_is_the_derivative(student, reference, rng):
     zh: Relu 的梯度与有限差分一致
     """
     x, grad_y = 4.0 * rng.away_from_zero((3, 4)), rng.normal(size=(3, 4))
+    x[0, 0], x[1, 1] = 8.0, -8.0  # whatever was drawn, large values of both signs are there
     layer = reference.Relu()
     gradient(relu_backward(student, x, grad_y), layer.forward.each, x, grad_y, rng, what="grad_x")
 

@@ -104,7 +104,10 @@ class TestSeeds:
         assert find(differs, "matmul_forward").input != find(report, "matmul_forward").input
 
     def test_the_seed_depends_on_the_content_and_not_on_the_name(self, engine: Engine, numpy: Assignment) -> None:
-        one, two, three = (engine.grade(numpy, name, data).seed for name, data in (("a.py", b"x=1"), ("b.py", b"x=1"), ("a.py", b"x=2")))
+        one, two, three = (
+            engine.grade(numpy, name, data).seed
+            for name, data in (("a.py", b"x=1"), ("b.py", b"x=1"), ("a.py", b"x=2"))
+        )
         assert one == two != three
         assert len(one) == 32
 
@@ -120,7 +123,15 @@ class TestUploads:
             assert (report.score, report.file) == (100, name)
 
     @pytest.mark.parametrize(
-        ("name", "data"), [("hw.py", b""), ("hw.py", b"def f(:"), ("hw.ipynb", b"{"), ("hw.txt", b"x"), ("hw.zip", b"PK\3\4"), ("hw.py", b"\xff")]
+        ("name", "data"),
+        [
+            ("hw.py", b""),
+            ("hw.py", b"def f(:"),
+            ("hw.ipynb", b"{"),
+            ("hw.txt", b"x"),
+            ("hw.zip", b"PK\3\4"),
+            ("hw.py", b"\xff"),
+        ],
     )
     def test_what_cannot_be_read_costs_nothing(self, engine: Engine, numpy: Assignment, name: str, data: bytes) -> None:
         report = engine.grade(numpy, name, data)
@@ -140,18 +151,40 @@ class TestFaultsOfStudents:
     @pytest.mark.parametrize(
         "value",
         [
-            "None", "'text'", "{}", "{'a': x}", "[]", "x.tolist()", "(x, x)", "object()", "x > 0", "x.astype(complex)", "x[:0]",
-            "np.array(['a'])", "np.array([None])", "np.float64('nan')", "x.T", "lambda: 0", "np", "type('A', (), {})", "2**2000",
-            "np.ma.masked_array(x, x > 0)", "(i for i in x)", "{1, 2}", "np.maximum(x, 0).view(type('L', (np.ndarray,), {'__eq__': lambda *a: True})) + 1",
+            "None",
+            "'text'",
+            "{}",
+            "{'a': x}",
+            "[]",
+            "x.tolist()",
+            "(x, x)",
+            "object()",
+            "x > 0",
+            "x.astype(complex)",
+            "x[:0]",
+            "np.array(['a'])",
+            "np.array([None])",
+            "np.float64('nan')",
+            "x.T",
+            "lambda: 0",
+            "np",
+            "type('A', (), {})",
+            "2**2000",
+            "np.ma.masked_array(x, x > 0)",
+            "(i for i in x)",
+            "{1, 2}",
+            "np.maximum(x, 0).view(type('L', (np.ndarray,), {'__eq__': lambda *a: True})) + 1",
         ],
-    )  # fmt: skip
+    )
     def test_a_value_of_a_wrong_form_fails_the_check(self, engine: Engine, numpy: Assignment, value: str) -> None:
         report = engine.grade(numpy, "hw.py", changed(numpy, RELU, f"return {value}"))
         assert report.status is ReportStatus.GRADED
         assert find(report, "relu_forward").status is Status.FAILED
         assert next(p.score for p in report.parts if p.name == "Matmul") == 40
 
-    @pytest.mark.parametrize("value", ["np.matmul(grad_y, W.T)", "[np.matmul(grad_y, W.T)]", "{'x': 1}", "3.0", "None", "(x, W, x)"])
+    @pytest.mark.parametrize(
+        "value", ["np.matmul(grad_y, W.T)", "[np.matmul(grad_y, W.T)]", "{'x': 1}", "3.0", "None", "(x, W, x)"]
+    )
     def test_one_value_where_two_are_asked_for(self, engine: Engine, numpy: Assignment, value: str) -> None:
         report = engine.grade(numpy, "hw.py", changed(numpy, TWO, f"return {value}"))
         assert report.status is ReportStatus.GRADED
@@ -258,7 +291,9 @@ class TestHiddenChecks:
         def hidden(student: Any, reference: Any, rng: Any) -> None:
             close(forward(student, np.array([31337.5])), np.array([31337.5]), what="31337")
 
-        report = engine.grade(with_checks(numpy, own_check(hidden, visible=False)), "hw.py", changed(numpy, RELU, wrong))
+        report = engine.grade(
+            with_checks(numpy, own_check(hidden, visible=False)), "hw.py", changed(numpy, RELU, wrong)
+        )
         (line,) = report.checks
         assert line.status is Status.FAILED
         assert (line.got, line.expected, line.worst, line.input) == (None, None, None, None)
@@ -386,12 +421,17 @@ class TestProcesses:
             b"import os\n" + changed(numpy, RELU, "os._exit(3)"),
             changed(numpy, RELU, "raise ValueError"),
             numpy.starter.encode(),
-            b"import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n" + numpy.solution.encode(),
+            b"import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n"
+            + numpy.solution.encode(),
         ]
 
         def state() -> tuple[int, int, int, int]:
             groups = sandbox._cgroups
-            slots = sum(1 for p in groups.parents["unified" if groups.version == 2 else "memory"].iterdir() if p.is_dir()) if groups else 0
+            slots = (
+                sum(1 for p in groups.parents["unified" if groups.version == 2 else "memory"].iterdir() if p.is_dir())
+                if groups
+                else 0
+            )
             mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
             return len(descendants(os.getpid())), len(os.listdir("/proc/self/fd")), slots, mounts
 

@@ -52,7 +52,9 @@ class TestVersion2:
         slot.limit(100, processes=9)
         slot.add(4711)
         folder = root / "app" / NAME / "slot0"
-        values = {name: (folder / name).read_text() for name in ("memory.max", "memory.swap.max", "pids.max", "cgroup.procs")}
+        values = {
+            name: (folder / name).read_text() for name in ("memory.max", "memory.swap.max", "pids.max", "cgroup.procs")
+        }
         assert values == {"memory.max": str(100 << 20), "memory.swap.max": "0", "pids.max": "9", "cgroup.procs": "4711"}
         assert (folder / "memory.oom.group").read_text() == "1"
 
@@ -123,7 +125,9 @@ class TestVersion1:
     @pytest.mark.parametrize("controller", ["memory", "pids"])
     def test_not_writable_leaves_nothing_behind(self, root: Path, tmp_path: Path, controller: str) -> None:
         write(root / controller / "job" / NAME)  # a file in the way
-        assert f"cgroup v1 {root}/{controller}/job is not writable" in str(open_cgroups(str(tmp_path / "proc"), str(root)))
+        assert f"cgroup v1 {root}/{controller}/job is not writable" in str(
+            open_cgroups(str(tmp_path / "proc"), str(root))
+        )
         assert [path for path in root.rglob(NAME) if path.is_dir()] == []
 
     def test_the_cpu_controller_is_optional(self, root: Path, tmp_path: Path) -> None:
@@ -135,7 +139,12 @@ class TestVersion1:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(None, "cannot be read"), ("", "no memory controller"), ("3:cpuset:/\n", "no memory controller"), ("4:memory:/\n", "no memory")],
+    [
+        (None, "cannot be read"),
+        ("", "no memory controller"),
+        ("3:cpuset:/\n", "no memory controller"),
+        ("4:memory:/\n", "no memory"),
+    ],
 )
 def test_no_groups_in_words(tmp_path: Path, text: str | None, words: str) -> None:
     if text is not None:

@@ -42,7 +42,13 @@ class TestDecorator:
             工作
             """
 
-        assert (works.id, works.part, works.points, works.requires, works.visible) == ("works", "p", 2.5, ("other",), False)
+        assert (works.id, works.part, works.points, works.requires, works.visible) == (
+            "works",
+            "p",
+            2.5,
+            ("other",),
+            False,
+        )
         assert works.title == Text(en="It works", zh="它能工作")
         assert works.limits.cpu_s == 1
 
@@ -94,7 +100,12 @@ class TestInputs:
     @pytest.mark.parametrize("seed", range(5))
     def test_the_same_seed_gives_the_same_inputs(self, seed: int) -> None:
         def draw(generator: Rng) -> list[Any]:
-            return [generator.normal(size=(3, 3)), generator.one_hot(4, 3), generator.binary(5), generator.away_from_zero((4,))]
+            return [
+                generator.normal(size=(3, 3)),
+                generator.one_hot(4, 3),
+                generator.binary(5),
+                generator.away_from_zero((4,)),
+            ]
 
         for a, b in zip(draw(rng(seed)), draw(rng(seed)), strict=True):
             assert np.array_equal(a, b)
@@ -283,6 +294,7 @@ class TestGradient:
     def test_the_message_names_the_rate(self) -> None:
         up = np.ones_like(self.small)
         error = fails(gradient, -np.exp(self.small), exp_each, self.small, up, rng(), what="grad_x")
-        assert "rate 1.0" in error.message.en
+        assert error.detail is not None
+        assert "rate 1.0" in error.detail.en
         assert error.message.en.startswith("grad_x is")
         assert error.worst is not None

@@ -65,7 +65,11 @@ def test_long_things_are_cut() -> None:
     assert len(show({i: i for i in range(5000)})) == FIRST
 
 
-@given(hnp.arrays(st.sampled_from(["f2", "f4", "f8", "i8", "?", "c16"]).map(np.dtype), hnp.array_shapes(min_side=0, max_side=9)))
+@given(
+    hnp.arrays(
+        st.sampled_from(["f2", "f4", "f8", "i8", "?", "c16"]).map(np.dtype), hnp.array_shapes(min_side=0, max_side=9)
+    )
+)
 @settings(deadline=None)
 def test_every_array_is_strict_json(array: np.ndarray[Any, Any]) -> None:
     json.dumps(show(array), allow_nan=False)
@@ -83,7 +87,27 @@ def test_every_array_is_strict_json(array: np.ndarray[Any, Any]) -> None:
 )
 def test_show_input(args: tuple[Any, ...], at: int | None, shown: Any) -> None:
     step = Step(["call", 1, None, "f", [], {}], call="f", args=args)
-    assert show_input(step, at) == {"call": "f", "args": shown}
+    assert show_input([step], step, at) == {"call": "f", "args": shown}
+
+
+def test_the_calls_on_the_same_object_come_before() -> None:
+    steps = [
+        Step([operation, slot, on, name, [], {}], call=name, args=(slot,))
+        for slot, (operation, on, name) in enumerate(
+            [
+                ("new", None, "A"),
+                ("call", 1, "one"),
+                ("call", 2, "other"),
+                ("get", 1, "x"),
+                ("set", 1, "two"),
+                ("call", 1, "three"),
+            ]
+        )
+    ]
+    shown = show_input(steps, steps[-1])
+    assert [call["call"] for call in shown["before"]] == ["one", "two"]
+    assert (shown["call"], shown["args"]) == ("three", [5])
+    assert "before" not in show_input(steps, steps[0])
 
 
 def test_answers_and_objects_as_inputs(subject_of: Callable[..., tuple[Subject, Any]]) -> None:
@@ -92,4 +116,4 @@ def test_answers_and_objects_as_inputs(subject_of: Callable[..., tuple[Subject, 
     answer = student.f(held)
     assert np.array_equal(answer, [2, 2])
     step = Step(["call", 1, None, "g", [], {}], call="g", args=(held, answer))
-    assert show_input(step)["args"] == [[1, 1], [2, 2]]
+    assert show_input([step], step)["args"] == [[1, 1], [2, 2]]

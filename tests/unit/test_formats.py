@@ -30,7 +30,14 @@ def report(**more: Any) -> Report:
         "parts": (PartScore(name="p", score=2, max_score=6),),
         "checks": (
             result("good", Status.PASSED, wall_ms=1500.0),
-            result("bad", Status.FAILED, message=Text(en=NASTY, zh=f"错{NASTY}"), got=[1], expected=["nan"], input={"call": "f"}),
+            result(
+                "bad",
+                Status.FAILED,
+                message=Text(en=NASTY, zh=f"错{NASTY}"),
+                got=[1],
+                expected=["nan"],
+                input={"call": "f", "args": [1]},
+            ),
             result("never", Status.NOT_REACHED, message=Text(en="needs", zh="前提")),
         ),
         "notes": (Text(en="a note", zh="一条说明"),),

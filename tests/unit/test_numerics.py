@@ -186,7 +186,9 @@ class TestValues:
 
     @given(hnp.arrays(np.float64, hnp.array_shapes(max_side=4), elements=st.floats(allow_nan=False)), st.data())
     @settings(deadline=None)
-    def test_equal_agrees_and_one_changed_element_does_not(self, array: np.ndarray[Any, Any], data: st.DataObject) -> None:
+    def test_equal_agrees_and_one_changed_element_does_not(
+        self, array: np.ndarray[Any, Any], data: st.DataObject
+    ) -> None:
         assert compare(array.copy(), array, Tolerance(atol=0.0, rtol=0.0)) is None
         at = data.draw(st.integers(0, array.size - 1))
         changed = array.copy()
@@ -284,6 +286,8 @@ def test_step(x: float, factor: float) -> None:
     assert step_of(np.array(x)) == pytest.approx(np.cbrt(np.finfo(float).eps) * factor)
 
 
-@pytest.mark.parametrize(("values", "near"), [([0.5, -0.5], False), ([0.5, 0.009], True), ([-0.009], True), ([], False)])
+@pytest.mark.parametrize(
+    ("values", "near"), [([0.5, -0.5], False), ([0.5, 0.009], True), ([-0.009], True), ([], False)]
+)
 def test_near_kink(values: list[float], near: bool) -> None:
     assert near_kink(np.array(values)) is near

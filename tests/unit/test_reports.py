@@ -78,7 +78,9 @@ def test_strict_json_and_back() -> None:
     assert (shown["status"], shown["checks"][0]["status"], shown["score"]) == ("graded", "failed", 2.5)
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", ("Title", "Wrong.", "note", "why")), ("zh", ("标题", "错了。", "说明", "为何"))])
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", ("Title", "Wrong.", "note", "why")), ("zh", ("标题", "错了。", "说明", "为何"))]
+)
 def test_languages(lang: Any, words: tuple[str, ...]) -> None:
     shown = full_report().to_json(lang)
     check = shown["checks"][0]
@@ -87,7 +89,16 @@ def test_languages(lang: Any, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("x", "plain"),
-    [(1, 1), (1.0, 1), (0.5, 0.5), (-2.0, -2), (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (2.0**60, 2.0**60)],
+    [
+        (1, 1),
+        (1.0, 1),
+        (0.5, 0.5),
+        (-2.0, -2),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (2.0**60, 2.0**60),
+    ],
 )
 def test_plain_number(x: float, plain: Any) -> None:
     assert plain_number(x) == plain

@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from grader import checks, diagnosis, grading, numerics
-from grader.assignments import Assignment, Mistake, Part
+from grader.assignments import Mistake, Part, load
 from grader.checks import CheckFailed, Rng, close
 from grader.diagnosis import Record, explain, same_value
 from grader.grading import Outcome, Run, find_call, result
 from grader.intake import Use
 from grader.reports import Status, Text
-from grader.subjects import Step
+from grader.subjects import Step, Subject
 
+PROJECT = Path(__file__).resolve().parents[2]
 WORDS = Text(en="t", zh="字")
 
 
@@ -89,14 +91,14 @@ def a_wrong_gradient_fails() -> None:
 
 def a_call_of_a_banned_name_is_found() -> None:
     run = a_run()
-    must(run.banned(a_check("c"), {"numpy.linalg.inv"}) == {"numpy.linalg.inv"}, "a banned call was not seen")
-    must(run.banned(a_check("c"), {"Softmax"}) == {"Softmax"}, "a banned op was not seen")
-    must(run.banned(a_check("c"), {"numpy.dot"}) == frozenset(), "an allowed call was refused")
+    must(run.banned(an_outcome(), {"numpy.linalg.inv"}) == {"numpy.linalg.inv"}, "a banned call was not seen")
+    must(run.banned(an_outcome(), {"Softmax"}) == {"Softmax"}, "a banned op was not seen")
+    must(run.banned(an_outcome(), {"numpy.dot"}) == frozenset(), "an allowed call was refused")
 
 
 def a_banned_name_in_the_source_is_found() -> None:
     run = a_run(uses=(Use(dotted="numpy.linalg.inv", line=1),))
-    must(run.banned(a_check("c"), set()) == {"numpy.linalg.inv"}, "a banned name was not seen")
+    must(run.banned(an_outcome(), set()) == {"numpy.linalg.inv"}, "a banned name was not seen")
 
 
 def a_check_waits_for_what_it_requires() -> None:
@@ -159,6 +161,10 @@ def a_step(value: Any) -> Step:
     return Step(["call", 1, None, "f", [], {}], call="f", value=value, done=True)
 
 
+def an_outcome() -> Outcome:
+    return Outcome(a_check("c"), Status.PASSED, steps=(a_step(1.0),))
+
+
 def passes(student: Any, reference: Any, rng: Any) -> None:
     """Does nothing."""
 
@@ -170,9 +176,7 @@ def a_check(name: str, function: Callable[..., None] = passes, requires: tuple[s
 class Talk:
     """A student or reference that nobody asks anything."""
 
-    def begin(self, *_: Any) -> Any:
-        from grader.subjects import Subject
-
+    def begin(self, *_: Any, **__: Any) -> Any:
         return Subject(self, classes=frozenset(), methods=frozenset())
 
     def exhausted(self) -> bool:
@@ -199,13 +203,9 @@ class Piece:
 
 
 def a_run(*made: checks.Check, uses: tuple[Use, ...] = ()) -> Run:
-    from pathlib import Path
-
     part = Part(name="p", title=WORDS, asks=("f",), banned_names=BANNED_NAMES, banned_ops=BANNED_OPS)
-    assignment = Assignment(
-        name="a", folder=Path(), version="v", title=WORDS, runtime="numpy", names=("f",), parts=(part,), checks=made,
-        solution="", starter="", mistakes=(), asks=("f",),
-    )  # fmt: skip
+    loaded = load(PROJECT / "reference" / "numpy_autodiff")
+    assignment = dataclasses.replace(loaded, parts=(part,), checks=made, mistakes=(), asks=("f",))
     talk: Any = Talk()
     piece: Any = Piece(uses)
     return Run(assignment, piece, talk, talk, "00" * 16)
@@ -231,7 +231,7 @@ def always_finite(patch: pytest.MonkeyPatch) -> None:
 
 
 def any_shape(patch: pytest.MonkeyPatch) -> None:
-    real = checks.compare
+    real = numerics.compare
     patch.setattr(checks, "compare", lambda got, want, tol, **o: real(np.resize(got, np.shape(want)), want, tol, **o))
 
 
@@ -255,40 +255,67 @@ DISABLED: dict[str, tuple[Patch, set[Guard]]] = {
         attribute(numerics.Tolerance, "of", lambda self, got, expected: np.full(np.shape(expected), np.inf)),
         {a_wrong_value_fails, nan_fails, infinity_fails, a_wrong_gradient_fails},
     ),
-    "default tolerance infinite": (attribute(numerics, "ATOL", dict.fromkeys(numerics.ATOL, np.inf)), {a_wrong_value_fails}),
+    "default tolerance infinite": (
+        attribute(numerics, "ATOL", dict.fromkeys(numerics.ATOL, np.inf)),
+        {a_wrong_value_fails},
+    ),
     "tolerance zero or less": (
         attribute(numerics.Tolerance, "of", lambda self, got, expected: np.full(np.shape(expected), -1.0)),
         {the_right_value_passes},
     ),
     "NaN and infinity accepted": (always_finite, {nan_fails, infinity_fails}),
     "shape test dropped": (any_shape, {a_wrong_shape_fails}),
-    "dtype test dropped": (attribute(numerics, "_kinds_agree", lambda *_: True), {a_wrong_kind_fails}),
+    "dtype test dropped": (
+        attribute(numerics, "_kinds_agree", lambda *_: True),
+        {a_wrong_kind_fails},
+    ),
     "comparison dropped": (
         attribute(checks, "compare", lambda *_, **__: None),
         {a_wrong_value_fails, nan_fails, infinity_fails, a_wrong_shape_fails, a_wrong_kind_fails, none_and_lists_fail,
          a_wrong_gradient_fails},
     ),
-    "every gradient taken for noise": (attribute(checks, "taylor_rate", lambda *_: 2.0), {a_wrong_gradient_fails}),
+    "every gradient taken for noise": (
+        attribute(checks, "taylor_rate", lambda *_: 2.0),
+        {a_wrong_gradient_fails},
+    ),
     "banned list emptied": (
         lambda patch: patch.setitem(globals(), "BANNED_NAMES", frozenset()),
         {a_call_of_a_banned_name_is_found, a_banned_name_in_the_source_is_found},
     ),
-    "banned ops emptied": (lambda patch: patch.setitem(globals(), "BANNED_OPS", frozenset()), {a_call_of_a_banned_name_is_found}),
+    "banned ops emptied": (
+        lambda patch: patch.setitem(globals(), "BANNED_OPS", frozenset()),
+        {a_call_of_a_banned_name_is_found},
+    ),
     "banned match dropped": (
         attribute(grading, "_under", lambda *_: False),
         {a_call_of_a_banned_name_is_found, a_banned_name_in_the_source_is_found},
     ),
-    "banned match of everything": (attribute(grading, "_under", lambda *_: True), {a_call_of_a_banned_name_is_found}),
+    "banned match of everything": (
+        attribute(grading, "_under", lambda *_: True),
+        {a_call_of_a_banned_name_is_found},
+    ),
     "requires ignored": (requires_ignored, {a_check_waits_for_what_it_requires}),
     "points for trying": (points_for_trying, {only_a_passed_check_has_points}),
-    "mistakes emptied": (lambda patch: patch.setitem(globals(), "MISTAKES", []), {a_known_mistake_is_named}),
-    "replay never matches": (attribute(diagnosis, "reproduces", lambda *_: False), {a_known_mistake_is_named}),
-    "replay always matches": (attribute(diagnosis, "reproduces", lambda *_: True), {another_value_does_not_name_a_mistake}),
+    "mistakes emptied": (
+        lambda patch: patch.setitem(globals(), "MISTAKES", []),
+        {a_known_mistake_is_named},
+    ),
+    "replay never matches": (
+        attribute(diagnosis, "reproduces", lambda *_: False),
+        {a_known_mistake_is_named},
+    ),
+    "replay always matches": (
+        attribute(diagnosis, "reproduces", lambda *_: True),
+        {another_value_does_not_name_a_mistake},
+    ),
     "slack infinite": (
         attribute(diagnosis, "same_value", lambda *_: True),
         {another_value_does_not_name_a_mistake},
     ),
-    "secret ignored": (attribute(grading, "derive", lambda *_: "00" * 16), {another_secret_gives_other_inputs}),
+    "secret ignored": (
+        attribute(grading, "derive", lambda *_: "00" * 16),
+        {another_secret_gives_other_inputs},
+    ),
 }  # fmt: skip
 
 

@@ -79,21 +79,29 @@ def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
+@pytest.mark.usefixtures("python")
 class TestAbsentRuntime:
+    @pytest.fixture
+    def python(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("GRADER_RUNNER_PYTHON", str(tmp_path / "bin" / "python"))
+        return tmp_path / "bin" / "python"
+
     def environment(self, tmp_path: Path, *packages: str) -> Settings:
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "python").touch()
         for name in packages:
             (tmp_path / "lib" / "python3.11" / "site-packages" / name).mkdir(parents=True)
-        return Settings(runner_python=tmp_path / "bin" / "python")
+        return read_settings()
 
-    def test_no_environment(self, tmp_path: Path) -> None:
-        said = Settings(runner_python=tmp_path / "bin" / "python").absent_runtime("numpy")
+    def test_no_environment(self) -> None:
+        said = read_settings().absent_runtime("numpy")
         assert "make setup" in str(said)
 
     @pytest.mark.parametrize(
         ("runtime", "absent"), [("numpy", None), ("tensorflow", "run: make setup"), ("torch", "make setup TORCH=1")]
     )
-    def test_what_is_missing_and_the_command_that_adds_it(self, tmp_path: Path, runtime: str, absent: str | None) -> None:
+    def test_what_is_missing_and_the_command_that_adds_it(
+        self, tmp_path: Path, runtime: str, absent: str | None
+    ) -> None:
         said = self.environment(tmp_path, "numpy").absent_runtime(runtime)
         assert said is None if absent is None else absent in str(said)

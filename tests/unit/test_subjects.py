@@ -131,7 +131,16 @@ class TestErrors:
 class TestAnswers:
     @pytest.mark.parametrize(
         "operate",
-        [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, np.maximum, operator.lt, operator.eq],
+        [
+            operator.add,
+            operator.sub,
+            operator.mul,
+            operator.truediv,
+            operator.pow,
+            np.maximum,
+            operator.lt,
+            operator.eq,
+        ],
     )
     def test_arithmetic_is_that_of_the_value(self, program: tuple[Subject, Any], operate: Callable[..., Any]) -> None:
         x, y = np.array([1.0, 2.0]), np.array([3.0, 0.5])

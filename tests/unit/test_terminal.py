@@ -39,9 +39,14 @@ def report(*checks: CheckResult, **more: Any) -> Report:
         "status": ReportStatus.GRADED,
         "score": 7.5,
         "max_score": 100,
-        "parts": (PartScore(name="softmax_ce", score=7.5, max_score=50), PartScore(name="sigmoid_ce", score=0, max_score=50)),
+        "parts": (
+            PartScore(name="softmax_ce", score=7.5, max_score=50),
+            PartScore(name="sigmoid_ce", score=0, max_score=50),
+        ),
         "checks": checks or (failed(),),
-        "left_out": tuple(LeftOut(where=f"line {n}", what="x", why=Text(en="why " * 40, zh="原因" * 60)) for n in range(12)),
+        "left_out": tuple(
+            LeftOut(where=f"line {n}", what="x", why=Text(en="why " * 40, zh="原因" * 60)) for n in range(12)
+        ),
         "notes": (Text(en="a note " * 30, zh="说明" * 60),),
         "file": "作业一" * 20 + ".ipynb",
     }
@@ -89,7 +94,9 @@ class TestContent:
         assert text.count("→") == 1
         assert "→3.12346" in text
 
-    @pytest.mark.parametrize(("got", "index", "marked"), [([1.0, 5.0], (1,), "→5"), (5.0, (), None), ([[1.0, 5.0]], (0, 0), "→1")])
+    @pytest.mark.parametrize(
+        ("got", "index", "marked"), [([1.0, 5.0], (1,), "→5"), (5.0, (), None), ([[1.0, 5.0]], (0, 0), "→1")]
+    )
     def test_the_mark_is_at_the_index(self, got: Any, index: tuple[int, ...], marked: str | None) -> None:
         text = printed(terminal.render(report(failed(got=got, expected=got, worst=Worst(index=index, difference=1.0)))))
         assert ("→" in text) is (marked is not None)
@@ -104,10 +111,36 @@ class TestContent:
     @pytest.mark.parametrize(
         ("lang", "words"),
         [
-            ("en", ["Score 7.5 / 100", "First thing to fix", "✗ failed", "✓ passed", "· not run", "got", "expected", "Notes", "Not run"]),
-            ("zh", ["得分 7.5 / 100", "先改这一处", "✗ 未通过", "✓ 通过", "· 未运行", "得到", "应为", "说明", "没有运行的部分"]),
+            (
+                "en",
+                [
+                    "Score 7.5 / 100",
+                    "First thing to fix",
+                    "✗ failed",
+                    "✓ passed",
+                    "· skipped",
+                    "got",
+                    "expected",
+                    "Notes",
+                    "Left out of your file",
+                ],
+            ),
+            (
+                "zh",
+                [
+                    "得分 7.5 / 100",
+                    "先改这一处",
+                    "✗ 未通过",
+                    "✓ 通过",
+                    "· 未检查",
+                    "得到",
+                    "应为",
+                    "说明",
+                    "文件中没有运行的代码",
+                ],
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_both_languages(self, lang: Language, words: list[str]) -> None:
         good, never = replace(failed("good"), status=Status.PASSED), replace(failed("never"), status=Status.NOT_REACHED)
         text = printed(terminal.render(report(good, failed(), never), lang))
@@ -115,7 +148,8 @@ class TestContent:
             assert word in text
 
     @pytest.mark.parametrize(
-        ("status", "words"), [(ReportStatus.NOT_GRADABLE, "no attempt"), (ReportStatus.GRADER_ERROR, "The grader failed")]
+        ("status", "words"),
+        [(ReportStatus.NOT_GRADABLE, "no attempt"), (ReportStatus.GRADER_ERROR, "The grader failed")],
     )
     def test_without_a_grade(self, status: ReportStatus, words: str) -> None:
         text = printed(terminal.render(report(status=status, notes=(Text(en="the reason", zh="原因"),))))

@@ -220,7 +220,9 @@ class TestHostileBytes:
     def test_any_bytes(self, data: bytes) -> None:
         decodes_or_refuses(data)
 
-    @given(st.lists(st.sampled_from([bytes((t,)) for t in range(14)] + [u32(n) for n in (0, 1, 2, 3, 2**31)]), max_size=40))
+    @given(
+        st.lists(st.sampled_from([bytes((t,)) for t in range(14)] + [u32(n) for n in (0, 1, 2, 3, 2**31)]), max_size=40)
+    )
     @settings(max_examples=500, deadline=500)
     def test_bytes_that_look_like_values(self, pieces: list[bytes]) -> None:
         decodes_or_refuses(b"".join(pieces))
@@ -257,9 +259,11 @@ plain = st.recursive(
     | st.text(max_size=20)
     | st.binary(max_size=20)
     | hnp.arrays(st.sampled_from(wire.DTYPES).map(np.dtype), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

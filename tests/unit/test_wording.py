@@ -37,7 +37,10 @@ SENTENCES: dict[str, tuple[Callable[[], Text], list[str]]] = {
     "dtype": (lambda: differs(True, 1.0), ["bool", "float64"]),
     "NaN": (lambda: differs(np.array([1, math.nan]), [1.0, 2.0]), ["nan", "[1]", "2"]),
     "infinite": (lambda: differs(math.inf, 2.0), ["inf"]),
-    "value": (lambda: differs(np.array([[1.0, 2.5]]), [[1.0, 2.0]], "grad_W"), ["grad_W", "2.5", "[0, 1]", "off by 0.5"]),
+    "value": (
+        lambda: differs(np.array([[1.0, 2.5]]), [[1.0, 2.0]], "grad_W"),
+        ["grad_W", "2.5", "[0, 1]", "off by 0.5"],
+    ),
     "complex value": (lambda: differs(np.array([1j]), [2j]), ["1j", "2j"]),
     "not finite": (lambda: wording.not_finite(np.array([math.nan]), "the loss"), ["The loss", "NaN"]),
     "infinities": (lambda: wording.not_finite(np.array([math.inf]), ""), ["infinite"]),
@@ -45,28 +48,47 @@ SENTENCES: dict[str, tuple[Callable[[], Text], list[str]]] = {
     "wrong form": (lambda: wording.wrong_form(Handle(1, "Foo")), ["Foo"]),
     "taylor": (lambda: wording.taylor(1.04), ["1.0", "2"]),
     "modified": (lambda: wording.modified("W"), [" W "]),
-    "raised": (lambda: wording.raised("ValueError", "no\nmore", "f", WHERE, " x = 1 "), ["f raised ValueError: no", "line 3", "x = 1"]),
+    "raised": (
+        lambda: wording.raised("ValueError", "no\nmore", "f", WHERE, " x = 1 "),
+        ["f raised ValueError: no", "line 3", "x = 1"],
+    ),
     "raised bare": (lambda: wording.raised("KeyError", "", "f", None, ""), ["f raised KeyError"]),
     "refused": (lambda: wording.refused("the result is a set.", "f"), ["f: the result is a set."]),
-    "missing binding": (lambda: wording.missing_binding("np", WHERE, "ImportError: x"), ["np", "line 3", "ImportError: x"]),
-    "did you mean": (lambda: wording.did_you_mean("soft_max", "softmax", WHERE), ["soft_max is not defined", "line 3", "did you mean softmax"]),
-    "banned": (lambda: wording.banned(["tf.nn.softmax", "tf.sigmoid"], "softmax", WHERE), ["tf.nn.softmax, tf.sigmoid", "line 3"]),
+    "missing binding": (
+        lambda: wording.missing_binding("np", WHERE, "ImportError: x"),
+        ["np", "line 3", "ImportError: x"],
+    ),
+    "did you mean": (
+        lambda: wording.did_you_mean("soft_max", "softmax", WHERE),
+        ["soft_max is not defined", "line 3", "did you mean softmax"],
+    ),
+    "banned": (
+        lambda: wording.banned(["tf.nn.softmax", "tf.sigmoid"], "softmax", WHERE),
+        ["tf.nn.softmax, tf.sigmoid", "line 3"],
+    ),
     "banned somewhere": (lambda: wording.banned(["Softmax"], "softmax", None), ["Softmax"]),
     "needs": (lambda: wording.needs(Text(en="A title", zh="标题")), ["A title"]),
     "out of time": (wording.out_of_time, ["time"]),
     "hidden": (wording.hidden_failed, ["hidden"]),
     "not loaded": (lambda: wording.not_loaded(Text(en="Why.", zh="原因。")), ["Why."]),
     "numpy for tensor": (lambda: wording.numpy_for_tensor(["softmax", "sigmoid"]), ["softmax, sigmoid"]),
-    "same error": (lambda: wording.same_error(3, "NameError: x", WHERE), ["3", "NameError: x", "line 3"]),
+    "same error": (
+        lambda: wording.same_error(3, "NameError: x", WHERE, elsewhere=True),
+        ["3", "NameError: x", "line 3"],
+    ),
     "grader fault": (wording.grader_fault, ["neither points nor an attempt"]),
-    "nothing written": (wording.nothing_written, ["Nothing"]),
+    "nothing written": (lambda: wording.nothing_written(["f", "g"]), ["f, g"]),
+    "given": (lambda: wording.given("Softmax"), ["Softmax", "starter"]),
     "statement failed": (lambda: wording.statement_failed(WHERE, "OSError: y"), ["line 3", "OSError: y"]),
     "not sandboxed": (wording.not_sandboxed, ["not for credit"]),
-    **{
-        f"ended: {reason}": (lambda reason=reason: wording.ended(reason, "SIGSEGV", "Relu.forward", LIMITS), ["Relu.forward"])
-        for reason in Reason
-    },
 }
+
+
+def ends(reason: Reason) -> Callable[[], Text]:
+    return lambda: wording.ended(reason, "SIGSEGV", "Relu.forward", LIMITS)
+
+
+SENTENCES |= {f"ended: {reason}": (ends(reason), ["Relu.forward"]) for reason in Reason}
 
 
 def is_good(text: Text) -> None:
@@ -116,7 +138,11 @@ def test_the_limit_is_named(reason: Reason, words: str) -> None:
 @pytest.mark.parametrize(
     ("type_name", "message", "word"),
     [
-        ("InvalidArgumentError", "cannot compute Mul as input #1(zero-based) was expected to be a double tensor but is a float tensor", "tf.cast"),
+        (
+            "InvalidArgumentError",
+            "cannot compute Mul as input #1(zero-based) was expected to be a double tensor",
+            "tf.cast",
+        ),
         ("AttributeError", "module 'tensorflow' has no attribute 'log'", "tf.math.log"),
         ("TypeError", "reduce_sum() got an unexpected keyword argument 'dims'", "axis"),
         ("MemoryError", "", "memory"),
@@ -125,7 +151,7 @@ def test_the_limit_is_named(reason: Reason, words: str) -> None:
         ("ValueError", "something else", None),
         ("AttributeError", "module 'tensorflow' has no attribute 'xyz'", None),
     ],
-)  # fmt: skip
+)
 def test_advice(type_name: str, message: str, word: str | None) -> None:
     text = wording.advise(type_name, message)
     if word is None:
@@ -138,23 +164,41 @@ def test_advice(type_name: str, message: str, word: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("x", "text"),
-    [(1.0, "1"), (0.1234567, "0.123457"), (1e-12, "1e-12"), (-0.5, "-0.5"), (True, "1"), (np.float32(0.5), "0.5"),
-     (1 + 2j, "1+2j"), (np.complex64(1 + 2j), "1+2j"), (math.nan, "nan"), (10**20, "1e+20")],
-)  # fmt: skip
+    [
+        (1.0, "1"),
+        (0.1234567, "0.123457"),
+        (1e-12, "1e-12"),
+        (-0.5, "-0.5"),
+        (True, "1"),
+        (np.float32(0.5), "0.5"),
+        (1 + 2j, "1+2j"),
+        (np.complex64(1 + 2j), "1+2j"),
+        (math.nan, "nan"),
+        (10**20, "1e+20"),
+    ],
+)
 def test_number(x: Any, text: str) -> None:
     assert wording.number(x) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(np.ones(2), "(2,)"), (1.0, "()"), (np.ones((2, 3)), "(2, 3)"), ((4,), "(4,)")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(np.ones(2), "(2,)"), (1.0, "()"), (np.ones((2, 3)), "(2, 3)"), ((4,), "(4,)")]
+)
 def test_shape(value: Any, text: str) -> None:
     assert wording.shape(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(Tensor("tensorflow", np.ones(1)), "a tensor"), (np.ones((2, 3)), "(2, 3)"), (None, "None"), ({}, "a dict"),
-     (Handle(0, "set"), "set"), ((1, 2), "a tuple of 2")],
-)  # fmt: skip
+    [
+        (Tensor("tensorflow", np.ones(1)), "a tensor"),
+        (np.ones((2, 3)), "(2, 3)"),
+        (None, "None"),
+        ({}, "a dict"),
+        (Handle(0, "set"), "set"),
+        ((1, 2), "a tuple of 2"),
+    ],
+)
 def test_kind_of(value: Any, words: str) -> None:
     assert words in wording.kind_of(value)[0]
 
