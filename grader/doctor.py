@@ -162,11 +162,11 @@ def _layers(posture: Posture, sandbox: Sandbox) -> Iterator[Layer]:
         evidence=f"ABI {abi}" if abi else "not available or switched off",
         command="" if abi else 'add "landlock" to the kernel\'s lsm= parameter (Linux 5.13 or newer)',
     )
-    grouped = sandbox.mode is Mode.A
+    grouped = sandbox.grouped
     yield Layer(
         name="control group with limits",
         present=grouped,
-        evidence="memory, pids" if grouped else reasons or "mode without control groups",
+        evidence="memory, pids" if grouped else reasons,
         command=""
         if grouped
         else "systemd: Delegate=yes in the unit; by hand: systemd-run --user --scope -p Delegate=yes grader ...",

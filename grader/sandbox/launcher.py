@@ -36,13 +36,26 @@ def launch(config: dict[str, Any]) -> None:
             if pid:
                 _wait_for(pid)
             jail.die_with_parent()
-        elif config["mode"] == "C" and os.geteuid() == 0:
+        elif config["mode"] == "C" and os.geteuid() == 0 and _may_start(python, config["runner_uid"]):
             jail.give_up_root(config["runner_uid"])
         boot = config["boot"].format(entry="zygote.serve")
         os.execve(python, [python, "-P", "-s", "-S", "-c", boot], environment)
     except OSError as error:
         send(control, {"op": "failed", "step": str(error.filename or "start"), "errno": error.errno or 0})
         os._exit(1)
+
+
+def _may_start(python: str, uid: int) -> bool:
+    """Whether an ordinary user can enter the folder of the interpreter and of its library; tried in a child."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            jail.give_up_root(uid)
+            reachable = os.access(python, os.X_OK) and os.access(os.__file__, os.R_OK)
+        except OSError:
+            reachable = False
+        os._exit(0 if reachable else 1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def _wait_for(pid: int) -> NoReturn:

@@ -96,6 +96,7 @@ class Zygote:
         self.forks = 0
         self.versions: dict[str, str] = {}
         self.landlock_abi = 0
+        self.uid = -1
         self.pid = -1
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -126,7 +127,7 @@ class Zygote:
         if message["op"] != "ready":
             self.close()
             raise LayerMissing(message["step"], message["errno"])
-        self.versions, self.landlock_abi = message["versions"], message["landlock"]
+        self.versions, self.landlock_abi, self.uid = message["versions"], message["landlock"], message["uid"]
         if message["threads"] != 1:
             self.close()
             raise SandboxError(
@@ -386,18 +387,22 @@ class Sandbox:
             raise SandboxUnavailable("Grader needs a Linux kernel; on other systems run it in a Linux virtual machine")
         mode, why = probe(self.config)
         self.missing = list(why)
-        if mode in (Mode.A, Mode.B):
-            cgroups = open_cgroups()
-            if isinstance(cgroups, str):
-                self.missing.append(cgroups)
-                mode = Mode.B
-            else:
-                self._cgroups = cgroups
         if mode is Mode.C and not self.config.allow_degraded and not self.config.unsafe_own_code:
             raise SandboxUnavailable(refusal(mode, why))
         if mode is Mode.D and not self.config.unsafe_own_code:
             raise SandboxUnavailable(refusal(mode, why))
+        cgroups = open_cgroups()
+        if isinstance(cgroups, str):
+            self.missing.append(cgroups)
+            mode = Mode.B if mode is Mode.A else mode
+        else:
+            self._cgroups = cgroups
         self.mode = mode
+
+    @property
+    def grouped(self) -> bool:
+        """Whether children run in control groups with limits."""
+        return self._cgroups is not None
 
     def take(self, runtime: str) -> Child:
         """A parked child that nobody has used. Raises SandboxError."""
@@ -553,6 +558,8 @@ def probe(config: SandboxConfig) -> tuple[Mode, list[str]]:
             continue
         finally:
             zygote.close()
+        if mode is Mode.C and zygote.uid == 0:
+            why.append("students' code keeps root's user number, because only root can reach the interpreter")
         if zygote.landlock_abi == 0:
             why.append("Landlock is not available")
             if mode is Mode.C:

@@ -56,6 +56,7 @@ def serve(config: dict[str, Any]) -> None:
         control,
         {
             "op": "ready",
+            "uid": os.getuid() if config["mode"] not in "AB" else config["runner_uid"],
             "versions": versions,
             "threads": zygote.threads(),
             "landlock": zygote.abi,
