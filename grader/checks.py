@@ -29,11 +29,10 @@ from grader.numerics import (
     SMALL,
     Array,
     Difference,
+    Differences,
     EachFunction,
     Tolerance,
-    central_gradient,
     compare,
-    directional_derivatives,
     near_kink,
     step_of,
     taylor_rate,
@@ -42,12 +41,13 @@ from grader.reports import Text, Worst
 from grader.sandbox.child import CallError, ChildEnded
 from grader.sandbox.limits import CheckLimits
 from grader.sandbox.wire import Tensor
-from grader.subjects import RemoteObject, Subject, settle, tensor
+from grader.subjects import Answer, RemoteObject, Subject, settle, split, tensor
 
 __all__ = [
     "Check",
     "CheckFailed",
     "CheckLimits",
+    "Gradient",
     "Rng",
     "Subject",
     "Tensor",
@@ -55,7 +55,7 @@ __all__ = [
     "close",
     "expect",
     "finite",
-    "gradient",
+    "gradients",
     "near_kink",
     "settle",
     "small_first",
@@ -256,49 +256,64 @@ def finite(got: Any, what: str = "") -> None:
 
 def unpack(value: Any, *names: str) -> tuple[Any, ...]:
     """The parts of a tuple or list that a function was asked to return. Fails unless there are exactly as many."""
-    value = settle(value)
+    if isinstance(value, Answer):
+        return split(value, names)
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         raise CheckFailed(message=wording.wrong_count(value, names), got=_plain(value), value=value)
     return tuple(value)
 
 
-def gradient(
-    got: Any,
-    function: EachFunction,
-    at: Array,
-    upstream: Array,
-    rng: Rng,
-    *,
-    what: str = "the gradient",
-    atol: float = 1e-5,
-) -> None:
-    """Fails unless got is the gradient of sum(upstream * function(at)), by central differences of `function`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gradient:
+    """One gradient to be proved: got is that of sum(upstream * function(at)) with respect to `at`.
 
-    function: evaluates a *reference* forward on a list of inputs. got: at's shape. Small inputs are differentiated in
-    every coordinate, larger ones along 8 random directions. On disagreement the Taylor remainder decides whether the
-    gradient is wrong (rate 1) or only the difference noisy (rate 2, then it passes).
+    function evaluates a forward on a list of inputs of at's shape. got: at's shape.
     """
-    plain = _plain(got)
-    if at.size <= SMALL:
-        numeric = central_gradient(function, at, upstream)
-        difference = compare(plain, numeric, Tolerance(atol=atol, rtol=1e-6))
-    else:
-        difference = compare(plain, np.zeros_like(at), Tolerance(atol=float("inf")))  # form only
-        if difference is None:
-            directions = [rng.normal(size=at.shape) for _ in range(8)]
-            numeric = directional_derivatives(function, at, upstream, directions)
-            along = np.array([float(np.sum(np.asarray(plain) * v)) for v in directions])
-            difference = compare(along, numeric, Tolerance(atol=atol * at.size**0.5, rtol=1e-6))
-    if difference is None:
-        return
-    if difference.worst is None:
-        raise failed(difference, got, what)
-    direction = np.asarray(rng.normal(size=at.shape))
+
+    got: Any
+    function: EachFunction
+    at: Array
+    what: str = "the gradient"
+
+
+def gradients(*claims: Gradient, upstream: Array, rng: Rng, atol: float = 1e-5) -> None:
+    """Fails unless every claim is true, by central differences of its function.
+
+    Small inputs are differentiated in every coordinate, larger ones along 8 random directions. On disagreement the
+    Taylor remainder decides whether the gradient is wrong (rate 1) or only the difference noisy (rate 2, then it
+    passes). All functions are asked before the first value is looked at, so that the calls travel together.
+    """
+    asked = [_ask(claim, rng) for claim in claims]
+    for claim, difference in zip(claims, asked, strict=True):
+        _prove(claim, difference, upstream, rng, atol)
+
+
+def _ask(claim: Gradient, rng: Rng) -> Differences:
+    if claim.at.size <= SMALL:
+        return Differences.everywhere(claim.function, claim.at)
+    return Differences.along(claim.function, claim.at, [rng.normal(size=claim.at.shape) for _ in range(8)])
+
+
+def _prove(claim: Gradient, differences: Differences, upstream: Array, rng: Rng, atol: float) -> None:
+    plain = _plain(claim.got)
+    form = compare(plain, np.zeros_like(claim.at), Tolerance(atol=float("inf")))
+    if form is not None and form.worst is None:
+        raise failed(form, claim.got, claim.what)
     array = np.asarray(plain, dtype=np.float64)
-    rate = taylor_rate(function, at, upstream, array, direction) if bool(np.all(np.isfinite(array))) else 0.0
+    slopes = differences.slopes(upstream)
+    if differences.complete:
+        found = compare(plain, slopes.reshape(claim.at.shape), Tolerance(atol=atol, rtol=1e-6))
+    else:
+        along = np.array([float(np.sum(array * v)) for v in differences.directions])
+        found = compare(along, slopes, Tolerance(atol=atol * claim.at.size**0.5, rtol=1e-6))
+    if found is None:
+        return
+    direction = np.asarray(rng.normal(size=claim.at.shape))
+    finite_numbers = bool(np.all(np.isfinite(array)))
+    rate = taylor_rate(claim.function, claim.at, upstream, array, direction) if finite_numbers else 0.0
     if rate > 1.7:
         return
-    error = failed(difference, got, what)
+    error = failed(found, claim.got, claim.what)
     error.detail = wording.taylor(rate)
     raise error
 

@@ -317,7 +317,10 @@ class Run:
         return self.piece.origin(error.lines[-1][1]).say() if error.lines and error.lines[-1][0] == "main" else None
 
     def raised(self, error: CallError, talk: Conversation | None) -> Text:
-        call = next((step.call for step in talk.steps if step.error), "") if talk else ""
+        step = next((step for step in talk.steps if step.error), None) if talk else None
+        call = step.call if step else ""
+        if error.refused and step is not None and step.whole is not None:
+            return wording.wrong_count(step.whole.value, step.args)
         if error.refused:
             return wording.refused(error.text, call)
         if error.type == "NameError":
@@ -350,17 +353,17 @@ def _under(name: str, banned: frozenset[str]) -> bool:
 def find_call(steps: tuple[Step, ...], value: Any) -> tuple[Step, int | None] | None:
     """The step that returned this very value, and which call of an `each` it was; else the last step."""
     if isinstance(value, Answer):
-        return value._step, None
+        return value._step.whole or value._step, None
     if isinstance(value, Exception):
-        return (steps[-1], getattr(value, "index", None)) if steps and steps[-1].error else None
+        return (steps[-1].whole or steps[-1], getattr(value, "index", None)) if steps and steps[-1].error else None
     for step in reversed(steps):
         if step.value is value and value is not None:
-            return step, None
-        if isinstance(step.value, (list, tuple)):
-            for at, item in enumerate(step.value):
-                if item is value and value is not None:
-                    return step, at if step.operation == "each" else None
-    return (steps[-1], None) if steps else None
+            return step.whole or step, None
+        items = step.items or (step.value if isinstance(step.value, (list, tuple)) else ())
+        for at, item in enumerate(items):
+            if item is value and value is not None:
+                return step.whole or step, at if step.items else None
+    return (steps[-1].whole or steps[-1], None) if steps else None
 
 
 def explain(assignment: Assignment, outcomes: list[Outcome], reference: Reference) -> dict[str, Mistake]:

@@ -138,28 +138,49 @@ def _weighted(outputs: Sequence[Array], upstream: Array) -> Array:
     return np.array([float(np.sum(np.asarray(out, dtype=np.float64) * upstream)) for out in outputs])
 
 
-def central_gradient(each: EachFunction, x: Array, upstream: Array) -> Array:
-    """Gradient of sum(upstream * f(x)) in every coordinate of x, by central differences.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Differences:
+    """Central differences that have been asked for: values at +h and -h along each direction, in turn.
 
-    each: evaluates f on a list of inputs of x's shape in one go. x: any shape, float64. Returns x's shape.
+    complete: the directions are all coordinates of the input, in order.
     """
-    steps = step_of(x).ravel()
-    points = []
-    for at in range(x.size):
-        for sign in (1.0, -1.0):
-            point = x.astype(np.float64).copy()
-            point.flat[at] += sign * steps[at]
-            points.append(point)
-    values = _weighted(each(points), upstream)
-    return np.asarray((values[0::2] - values[1::2]) / (2.0 * steps)).reshape(x.shape)
+
+    values: Sequence[Array]
+    steps: Array
+    directions: Sequence[Array] = ()
+    complete: bool = False
+
+    @classmethod
+    def everywhere(cls, each: EachFunction, x: Array) -> Differences:
+        """In every coordinate of x. each: evaluates f on a list of inputs of x's shape in one go."""
+        steps = step_of(x).ravel()
+        points = np.repeat(x.astype(np.float64)[np.newaxis], 2 * x.size, axis=0).reshape(2 * x.size, -1)
+        columns = np.arange(x.size)
+        points[2 * columns, columns] += steps
+        points[2 * columns + 1, columns] -= steps
+        return cls(values=each(list(points.reshape(-1, *x.shape))), steps=steps, complete=True)
+
+    @classmethod
+    def along(cls, each: EachFunction, x: Array, directions: Sequence[Array]) -> Differences:
+        """Along each of the directions, arrays of x's shape."""
+        h = float(np.max(step_of(x)))
+        points = [x + sign * h * v for v in directions for sign in (1.0, -1.0)]
+        return cls(values=each(points), steps=np.full(len(directions), h), directions=directions)
+
+    def slopes(self, upstream: Array) -> Array:
+        """Derivatives of sum(upstream * f): one a direction, float64."""
+        values = _weighted(self.values, upstream)
+        return np.asarray((values[0::2] - values[1::2]) / (2.0 * self.steps))
+
+
+def central_gradient(each: EachFunction, x: Array, upstream: Array) -> Array:
+    """Gradient of sum(upstream * f(x)) in every coordinate of x, by central differences. Returns x's shape."""
+    return Differences.everywhere(each, x).slopes(upstream).reshape(x.shape)
 
 
 def directional_derivatives(each: EachFunction, x: Array, upstream: Array, directions: Sequence[Array]) -> Array:
     """Derivative of sum(upstream * f) at x along each direction, by central differences. Returns (len(directions),)."""
-    h = float(np.max(step_of(x)))
-    points = [x + sign * h * v for v in directions for sign in (1.0, -1.0)]
-    values = _weighted(each(points), upstream)
-    return np.asarray((values[0::2] - values[1::2]) / (2.0 * h))
+    return Differences.along(each, x, directions).slopes(upstream)
 
 
 def taylor_rate(each: EachFunction, x: Array, upstream: Array, gradient: Array, direction: Array) -> float:

@@ -88,7 +88,7 @@ class PartScore:
 class LeftOut:
     """A piece of the upload that was not run, and why."""
 
-    where: str  # "cell 3, lines 1-4" or "lines 10-12"
+    where: Text  # "code cell 3, lines 1-4" or "lines 10-12"
     what: str  # the first line of it, shortened
     why: Text
 
@@ -132,7 +132,7 @@ class Report:
                 for p in self.parts
             ],
             "checks": [_check_json(c, lang) for c in self.checks],
-            "left_out": [{"where": o.where, "what": o.what, "why": o.why.say(lang)} for o in self.left_out],
+            "left_out": [{"where": o.where.say(lang), "what": o.what, "why": o.why.say(lang)} for o in self.left_out],
             "notes": [n.say(lang) for n in self.notes],
             "printed": self.printed,
             "seed": self.seed,

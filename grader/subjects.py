@@ -49,6 +49,8 @@ class Step:
     value: Value = None
     error: Exception | None = None
     done: bool = False
+    items: Sequence[Any] = ()  # results of an `each`, one by one
+    whole: Step | None = None  # for a part of a tuple: the call that gave the tuple
 
     @property
     def operation(self) -> str:
@@ -187,12 +189,13 @@ class RemoteFunction:
         )
         return (RemoteObject if makes else Answer)(self._subject, step, self._label)
 
-    def each(self, inputs: Sequence[Any]) -> list[Any]:
+    def each(self, inputs: Sequence[Any]) -> Answers:
         """The results of one call for every element of inputs, a tuple being several arguments."""
-        rows = [[_local(a) for a in row] if isinstance(row, tuple) else [_local(row)] for row in inputs]
-        step = self._subject._conversation.add("each", self._on, self._name, rows, {}, self._label, tuple(inputs))
-        value = settle(Answer(self._subject, step, self._label))
-        return list(value) if isinstance(value, list) else []
+        rows = [row if isinstance(row, tuple) else (row,) for row in inputs]
+        columns = _columns(rows)
+        operation, args = ("map", columns) if columns else ("each", [[_local(a) for a in row] for row in rows])
+        step = self._subject._conversation.add(operation, self._on, self._name, args, {}, self._label, tuple(inputs))
+        return Answers(Answer(self._subject, step, self._label))
 
 
 class Answer(NDArrayOperatorsMixin):
@@ -241,6 +244,37 @@ class Answer(NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         return f"<answer of {self._label}>"
+
+
+class Answers(Sequence[Any]):
+    """What `each` gives: one value for every input, here when it is first looked at."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def _items(self) -> Sequence[Any]:
+        step = self._answer._step
+        if not step.items:
+            value = settle(self._answer)
+            step.items = list(value) if isinstance(value, (list, np.ndarray)) else []
+        return step.items
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items()[index]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+
+def split(answer: Answer, names: Sequence[str]) -> tuple[Answer, ...]:
+    """The parts of a tuple that an answer is asked to be; they stay over there like the answer itself."""
+    talk, whole = answer._conversation, answer._step
+    parts = []
+    for index in range(len(names)):
+        step = talk.add("item", Handle(whole.slot), "", [index, len(names)], {}, whole.call, tuple(names))
+        step.whole = whole
+        parts.append(Answer(answer._subject, step, answer._label))
+    return tuple(parts)
 
 
 class RemoteObject:
@@ -292,6 +326,16 @@ def _local(value: Any) -> Value:
     if isinstance(value, dict):
         return {key: _local(item) for key, item in value.items()}
     return value
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[np.ndarray[Any, Any]]:
+    """One array an argument, rows stacked, which travels faster than many; empty when the rows are not alike."""
+    if not rows or not rows[0]:
+        return []
+    forms = [[(type(a), a.shape, a.dtype) for a in row if type(a) is np.ndarray] for row in rows]
+    if len(forms[0]) != len(rows[0]) or any(form != forms[0] for form in forms):
+        return []
+    return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
 def tensor(array: Any, framework: str = "tensorflow") -> Tensor:

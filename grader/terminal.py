@@ -61,7 +61,7 @@ def render(report: Report, lang: Language = "en") -> RenderableType:
         parts += [Line(_SAY["notes"][lang], style="bold"), *(Line(f"- {n.say(lang)}") for n in report.notes)]
     if report.left_out:
         parts.append(Line(_SAY["left_out"][lang], style="bold"))
-        parts += [Line(f"- {o.where}: {o.why.say(lang)}", style="dim") for o in report.left_out[:8]]
+        parts += [Line(f"- {o.where.say(lang)}: {o.why.say(lang)}", style="dim") for o in report.left_out[:8]]
         if len(report.left_out) > 8:
             parts.append(Line(f"- {_SAY['more'][lang].format(len(report.left_out) - 8)}", style="dim"))
     return Group(*parts, Line(""))

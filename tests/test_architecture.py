@@ -178,7 +178,8 @@ def test_no_text_becomes_code(name: str) -> None:
 
 
 def test_the_rule_above_sees_what_it_should() -> None:
-    text = "import pickle, subprocess\nsubprocess.run('x', shell=True)\neval('1')\nos.execve(a)\nnp.load(f, allow_pickle=True)"
+    text = "import pickle, subprocess\nsubprocess.run('x', shell=True)\neval('1')\n"
+    text += "os.execve(a)\nnp.load(f, allow_pickle=True)"
     seen = {"pickle", "subprocess.run", "shell=", "eval", "os.exec", "np.load", "allow_pickle="}
     assert dangers(ast.parse(text)) == seen
 

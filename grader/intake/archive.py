@@ -80,7 +80,7 @@ def _read_all(
     if not ignored:
         return entries, ()
     why = Text(en="the grader reads only scripts and notebooks", zh="评分程序只读取脚本和笔记本")
-    return entries, (LeftOut(where=name, what=listed(ignored, 6).en, why=why),)
+    return entries, (LeftOut(where=Text(en=name, zh=name), what=listed(ignored, 6).en, why=why),)
 
 
 def _read(

@@ -41,7 +41,7 @@ class Lookup:
 
     def __init__(self, program: Program, modules: Mapping[str, Program], asked: Sequence[str] = ()) -> None:
         self.program = program
-        self._asked = frozenset(asked)
+        self._asked = dict.fromkeys(asked)
         self._modules = modules
         self._methods: dict[int, Methods] = {}
         self._others: dict[int, Lookup] = {}
@@ -59,6 +59,8 @@ class Lookup:
         program, node = found
         if isinstance(node, ast.Import | ast.ImportFrom):
             return self._not_uploaded(head, node)
+        if isinstance(node, Function):
+            method = method or next((n.partition(".")[2] for n in self._asked if n.startswith(f"{head}.")), "")
         if not method or not isinstance(node, ast.ClassDef | Function):
             return None
         if not isinstance(node, ast.ClassDef):

@@ -1,7 +1,8 @@
 """Which library functions the answer to one asked name uses, whatever they are called there.
 
-Only that answer counts: the function, what it calls in the file or in a module beside it, and nothing else, so a
-self-check that compares with the library's own function is not held against the student.
+Only that answer counts: the function, what it calls in the file or in a module beside it, and nothing else. A
+self-check that compares with the library's own function is not held against the student, and neither is a value that
+was computed with it at top level, even if the function reads that value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from grader.intake.asked import Function, Lookup
 from grader.intake.program import Program
-from grader.intake.scopes import Chain, Reads, Scope, reads, scan
+from grader.intake.scopes import Chain, Scope, reads, scan
 
 _MAX_MEANINGS = 20  # aliases of one name; more is an attempt to make the search explode
 
@@ -55,12 +56,16 @@ class _Answer:
         program = self._program = lookup.program
         head, _, method = name.partition(".")
         self._head, self._tail = head, (method,) if method else ()
-        found = _methods(lookup, head, method) if method else []
+        found = methods_reached(lookup, head, method) if method else []
         apart = scan(*found, later=True) if found else None
-        extra = reads(apart) if apart is not None else Reads(now={}, later={}, globals=frozenset())
+        extra = reads(apart) if apart is not None else None
         names = [] if found else [*program.bindings] if name == "*" else [head]
-        closure = program.closure(names, extra)
-        self._scopes = [program.pieces[i].scope for i in sorted(closure.kept)]
+        at = program.binding(head)
+        own = frozenset(() if at is None else (at,))  # `softmax = make()` is the answer itself
+        closure = program.closure(names, extra, called_in=own)
+        pieces = [program.pieces[i] for i in sorted(closure.kept)]
+        self._values = frozenset(id(piece.scope) for piece in pieces if piece.computes and piece.index not in own)
+        self._scopes = [piece.scope for piece in pieces]
         if apart is not None:
             self._scopes.append(apart)
         self._memo: dict[tuple[int, str], frozenset[str]] = {}
@@ -81,8 +86,11 @@ class _Answer:
             line = self._program.pieces[index].node.lineno
             found += [(".".join((root, *self._tail)), line) for root in self._roots(self._head, None)]
         for top in self._scopes:
+            value = id(top) in self._values
             for scope in top.everything():
                 for chain in scope.chains:
+                    if value and chain.called and not scope.later:
+                        continue
                     found += [(dotted, chain.line) for dotted in self._meanings(chain, scope)]
         return found
 
@@ -119,7 +127,7 @@ class _Answer:
         return found
 
 
-def _methods(lookup: Lookup, head: str, method: str) -> list[ast.AST]:
+def methods_reached(lookup: Lookup, head: str, method: str) -> list[Function]:
     """The method asked for and those of the same class that it reaches through self."""
     found = lookup.resolve(head)
     if found is None or found[0] is not lookup.program or not isinstance(found[1], ast.ClassDef):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from grader.intake.asked import Function, Lookup, near
@@ -14,6 +14,8 @@ from grader.intake.source import Source, listed, place_of, printable
 from grader.reports import LeftOut, Text
 
 _MAX_ENTRIES: Final = 40
+_MAX_TYPOS: Final = 5
+_MAX_UNBOUND: Final = 30  # undefined names that are compared with the imports
 _NOT_NEEDED: Final = Text(en="not needed by the functions asked for", zh="题目要求的函数用不到")
 _WHY: Final = {
     Kind.FUTURE: Text(en="only works on the first line of a program", zh="只能写在程序开头"),
@@ -76,13 +78,21 @@ def left_out(program: Program, closure: Closure, source: Source) -> tuple[LeftOu
     return tuple(entries)
 
 
-def notes(program: Program, lookup: Lookup, closure: Closure, source: Source, asked: Sequence[str]) -> tuple[Text, ...]:
-    """What a student would like to know besides the points."""
+def notes(
+    program: Program,
+    lookup: Lookup,
+    closure: Closure,
+    source: Source,
+    asked: Sequence[str],
+    explained: Mapping[str, Text],
+) -> tuple[Text, ...]:
+    """What a student would like to know besides the points; `explained` are the typos."""
     found = [_ignored(cell.origin.say(), cell.message) for cell in source.broken[:5]]
     for name in asked:
         if (twice := _twice(program, lookup, source, name)) is not None:
             found.append(twice)
-    return (*found, *_unresolved(program, lookup, closure, source, asked))
+    others = [(name, line) for name, line in _unbound(program, lookup, closure, asked) if name not in explained]
+    return (*found, *explained.values(), *_undefined(source, others))
 
 
 def _group(piece: Piece) -> Kind:
@@ -138,22 +148,32 @@ def _twice(program: Program, lookup: Lookup, source: Source, name: str) -> Text 
     return text
 
 
-def _unresolved(program: Program, lookup: Lookup, closure: Closure, source: Source, asked: Sequence[str]) -> list[Text]:
-    """Names that the slice reads and nothing binds: misspelt imports each in a sentence, the rest in one."""
+def _unbound(program: Program, lookup: Lookup, closure: Closure, asked: Sequence[str]) -> list[tuple[str, int]]:
+    """Names that the slice reads and nothing binds, with the line that reads them, in the order of the lines."""
     if any(program.pieces[i].scope.stars for i in closure.kept):
         return []  # a star import may bring them
     heads = {name.partition(".")[0] for name in asked}
-    found: list[Text] = []
-    others: list[tuple[str, int]] = []
+    found: list[tuple[str, int]] = []
     empty = [node for name in asked for where, node in [lookup.stub(name) or (None, None)] if where is program and node]
     for name, line in sorted(closure.unresolved.items(), key=lambda item: item[1]):
         if name in heads or name in program.globals or any(n.lineno <= line <= (n.end_lineno or 0) for n in empty):
             continue
-        typo = _typo(program, source, name, line)
-        if typo is not None and len(found) < 5:
-            found.append(typo)
-        else:
-            others.append((name, line))
+        found.append((name, line))
+    return found
+
+
+def typos(program: Program, lookup: Lookup, closure: Closure, source: Source, asked: Sequence[str]) -> dict[str, Text]:
+    """Undefined name -> what was probably meant, for names that miss an import by a few letters."""
+    found: dict[str, Text] = {}
+    for name, line in _unbound(program, lookup, closure, asked)[:_MAX_UNBOUND]:
+        if len(found) < _MAX_TYPOS and (typo := _typo(program, source, name, line)) is not None:
+            found[name] = typo
+    return found
+
+
+def _undefined(source: Source, others: Sequence[tuple[str, int]]) -> list[Text]:
+    """The names without an explanation in one sentence."""
+    found: list[Text] = []
     if others:
         places = [(name, source.origins[line - 1].say()) for name, line in others] if others[0][1] else []
         en = listed([f"{name} ({at.en})" for name, at in places], 6).en
@@ -180,7 +200,8 @@ def _typo(program: Program, source: Source, name: str, line: int) -> Text | None
     if meant is None:
         return None
     piece = bound[meant][1]
-    at, used = source.origins[piece.start[0]].say(), source.origins[line - 1].say()
+    uses = [at for p in program.pieces for at in (p.reads.now.get(name), p.reads.later.get(name)) if at is not None]
+    at, used = source.origins[piece.start[0]].say(), source.origins[min(uses, default=line) - 1].say()
     what = _first_line(program, piece)
     return Text(
         en=f"{name} is used ({used.en}) but not defined; {at.en} says `{what}`. Use one name in both places.",

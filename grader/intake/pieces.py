@@ -62,6 +62,11 @@ class Piece:
         return frozenset(self.scope.bound)
 
     @property
+    def computes(self) -> bool:
+        """Whether it makes values: what it calls itself has been called before any function is."""
+        return self.kind in (Kind.ASSIGNMENT, Kind.MUTATION, Kind.BLOCK, Kind.LOOP)
+
+    @property
     def conditional(self) -> bool:
         """Whether its names may also keep the value they had before."""
         return self.kind in (Kind.BLOCK, Kind.LOOP)

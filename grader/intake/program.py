@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,6 +46,7 @@ class Program:
         self.mutations: dict[str, list[int]] = {}
         self.globals: set[str] = set()
         self.stars: list[int] = []
+        self._defined: tuple[str, ...] | None = None
         for piece in self.pieces:
             self._index(piece)
         self.guarded -= self.bindings.keys() | self.loops.keys()
@@ -101,6 +102,11 @@ class Program:
 
     def defined(self) -> tuple[str, ...]:
         """Functions and classes that the top level defines, in the order of their first definition."""
+        if self._defined is None:
+            self._defined = tuple(self._definitions())
+        return self._defined
+
+    def _definitions(self) -> dict[str, None]:
         names: dict[str, None] = {}
         for piece in self.pieces:
             if piece.kind in (Kind.DEFINITION, Kind.BLOCK, Kind.LOOP):
@@ -109,11 +115,16 @@ class Program:
                         names[node.name] = None
             elif isinstance(piece.node, ast.Assign) and isinstance(piece.node.value, ast.Lambda):
                 names.update(dict.fromkeys(target_names(piece.node)))
-        return tuple(names)
+        return names
 
-    def closure(self, names: Iterable[str], extra: Reads | None = None) -> Closure:
-        """What the names need, and what code that was read apart (`extra`) needs."""
-        search = _Search(self)
+    def closure(
+        self, names: Iterable[str], extra: Reads | None = None, *, called_in: Collection[int] | None = None
+    ) -> Closure:
+        """What the names need, and what code that was read apart (`extra`) needs.
+
+        With `called_in`, what a value is computed with is not needed, except in those pieces: of `p = g(x)` only x.
+        """
+        search = _Search(self, called_in)
         for name in names:
             search.last(name, 0)
         if extra is not None:
@@ -127,9 +138,10 @@ class Program:
 class _Search:
     """One transitive search, with a list of things to do instead of recursion."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, called_in: Collection[int] | None) -> None:
         self.closure = Closure()
         self._program = program
+        self._called_in = called_in
         self._todo: list[tuple[str, int | None, int, bool]] = []  # name, above which piece, line, must be there
         self._seen: set[tuple[str, int | None]] = set()
         self._runs: set[tuple[int, int]] = set()
@@ -198,7 +210,8 @@ class _Search:
         if index in self.closure.kept:
             return
         self.closure.kept.add(index)
-        for read, line in piece.reads.now.items():
+        executed = self._called_in is None or index in self._called_in or not piece.computes
+        for read, line in (piece.reads.now if executed else piece.reads.held).items():
             self._todo.append((read, index, line, True))
         for read, line in piece.reads.later.items():
             self._todo.append((read, None, line, True))

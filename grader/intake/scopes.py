@@ -24,25 +24,29 @@ class Chain:
     tail: tuple[str, ...]
     line: int
     order: int
+    called: bool = False  # it stands in front of parentheses
 
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """One module piece, class body, function or comprehension. `later`: it runs when called, not when defined."""
+    """One module piece, class body, function or comprehension. `later`: it runs when called, not when defined.
+
+    There are thousands of scopes. Dicts stand for sets, because the garbage collector skips dicts of strings.
+    """
 
     kind: str  # "module", "class", "function" or "comprehension"
     later: bool
     outer: Scope | None
     inner: list[Scope] = field(default_factory=list)
     bound: dict[str, int] = field(default_factory=dict)  # name -> when it is first bound, in order of the walk
-    globals: set[str] = field(default_factory=set)
-    nonlocals: set[str] = field(default_factory=set)
+    globals: dict[str, None] = field(default_factory=dict)
+    nonlocals: dict[str, None] = field(default_factory=dict)
     imports: dict[str, set[str]] = field(default_factory=dict)  # name -> dotted library names
-    stars: set[str] = field(default_factory=set)  # modules of `from m import *`
-    modules: set[str] = field(default_factory=set)  # every module that an import names
+    stars: dict[str, None] = field(default_factory=dict)  # modules of `from m import *`
+    modules: dict[str, None] = field(default_factory=dict)  # every module that an import names
     aliases: dict[str, list[Chain]] = field(default_factory=dict)  # `sm = tf.nn.softmax`
     chains: list[Chain] = field(default_factory=list)
-    mutated: set[str] = field(default_factory=set)  # `x` of `x.a = ...` and `x[k] = ...`
+    mutated: dict[str, None] = field(default_factory=dict)  # `x` of `x.a = ...` and `x[k] = ...`
 
     def everything(self) -> Iterator[Scope]:
         """This scope and all inside it."""
@@ -76,6 +80,7 @@ class Reads:
     """Names of the module that a piece reads, with the line of the first read."""
 
     now: dict[str, int]  # when it is defined or executed
+    held: dict[str, int]  # those of `now` that are not just called there
     later: dict[str, int]  # when the functions in it are called
     globals: frozenset[str]  # bound through `global` inside a function
 
@@ -90,18 +95,21 @@ def scan(*nodes: ast.AST, later: bool = False) -> Scope:
 def reads(root: Scope) -> Reads:
     """What the code of `root` needs from the rest of the module."""
     now: dict[str, int] = {}
+    held: dict[str, int] = {}
     later: dict[str, int] = {}
     declared: set[str] = set()
     for scope in root.everything():
-        declared |= scope.globals & scope.bound.keys()
+        declared |= scope.globals.keys() & scope.bound.keys()
         for chain in scope.chains:
             if scope.owner(chain) is None:
                 found = later if scope.later else now
                 found[chain.root] = min(chain.line, found.get(chain.root, chain.line))
-    return Reads(now=now, later=later, globals=frozenset(declared))
+                if not (scope.later or chain.called):
+                    held[chain.root] = min(chain.line, held.get(chain.root, chain.line))
+    return Reads(now=now, held=held, later=later, globals=frozenset(declared))
 
 
-def chain_of(node: ast.AST, order: int = 0) -> tuple[Chain | None, list[ast.AST]]:
+def chain_of(node: ast.AST, order: int = 0, called: bool = False) -> tuple[Chain | None, list[ast.AST]]:
     """The chain a node spells, or None; and the nodes below it that still have to be visited."""
     tail: list[str] = []
     line = getattr(node, "lineno", 1)
@@ -115,10 +123,11 @@ def chain_of(node: ast.AST, order: int = 0) -> tuple[Chain | None, list[ast.AST]
         else:
             break
     if isinstance(node, ast.Name):
-        return Chain(root=node.id, tail=tuple(reversed(tail)), line=line, order=order), []
+        return Chain(root=node.id, tail=tuple(reversed(tail)), line=line, order=order, called=called), []
     if isinstance(node, ast.Call) and (module := _imported_by_call(node)) is not None:
         # the dotted name stands as a root of its own: no identifier has a dot at its end
-        return Chain(root=module + ".", tail=tuple(reversed(tail)), line=line, order=order), [node.func]
+        root = module + "."
+        return Chain(root=root, tail=tuple(reversed(tail)), line=line, order=order, called=called), [node.func]
     return None, [node]
 
 
@@ -160,6 +169,7 @@ class _Walk:
     def __init__(self, root: Scope) -> None:
         self._root = root
         self._order = 0
+        self._callees: set[int] = set()  # ids of nodes that are called
 
     def run(self, nodes: list[ast.AST]) -> None:
         stack: list[tuple[ast.AST, Scope]] = [(node, self._root) for node in reversed(nodes)]
@@ -204,10 +214,12 @@ class _Walk:
             self._bind(node.id, scope)
 
     def _chain(self, node: ast.AST, scope: Scope) -> list[tuple[ast.AST, Scope]]:
-        chain, rest = chain_of(node, self._order)
+        chain, rest = chain_of(node, self._order, id(node) in self._callees)
         if chain is not None:
             scope.chains.append(chain)
         elif rest == [node]:
+            if isinstance(node, ast.Call):
+                self._callees.add(id(node.func))
             return [(child, scope) for child in ast.iter_child_nodes(node)]
         return [(child, scope) for child in rest]
 
@@ -216,7 +228,7 @@ class _Walk:
         while isinstance(base, ast.Attribute | ast.Subscript):
             base = base.value
         if isinstance(base, ast.Name):
-            scope.mutated.add(base.id)
+            scope.mutated[base.id] = None
 
     def _function(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope
@@ -287,22 +299,22 @@ class _Walk:
             for alias in node.names:
                 name = alias.asname or alias.name.partition(".")[0]
                 self._bind(name, scope)
-                scope.modules.add(alias.name)
+                scope.modules[alias.name] = None
                 scope.imports.setdefault(name, set()).add(alias.name if alias.asname else name)
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            scope.modules.add(module)
+            scope.modules[module] = None
             for alias in node.names:
                 if alias.name == "*":
-                    scope.stars.add(module)
+                    scope.stars[module] = None
                     continue
                 name = alias.asname or alias.name
                 self._bind(name, scope)
                 scope.imports.setdefault(name, set()).add(f"{module}.{alias.name}")
         elif isinstance(node, ast.Global):
-            scope.globals.update(node.names)
+            scope.globals.update(dict.fromkeys(node.names))
         elif isinstance(node, ast.Nonlocal):
-            scope.nonlocals.update(node.names)
+            scope.nonlocals.update(dict.fromkeys(node.names))
         elif isinstance(node, ast.MatchMapping):
             if node.rest is not None:
                 self._bind(node.rest, scope)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from grader.errors import NotGradable
 from grader.intake.asked import Lookup
+from grader.intake.leaks import leaks
 from grader.intake.library_use import Use, library_uses
-from grader.intake.omissions import left_out, notes
+from grader.intake.omissions import left_out, notes, typos
 from grader.intake.pieces import Kind, Piece
 from grader.intake.program import Closure, Program
 from grader.intake.rendering import render
@@ -38,8 +39,8 @@ class Slice:
     notes: tuple[Text, ...]
     origins: tuple[Origin, ...]
     used: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
-    leaks: Mapping[str, Text] = field(default_factory=dict)
-    typos: Mapping[str, Text] = field(default_factory=dict)
+    leaks: Mapping[str, Text] = field(default_factory=dict)  # asked name -> it reads the notebook's data
+    typos: Mapping[str, Text] = field(default_factory=dict)  # undefined name -> what it was meant to be
 
     def uses(self, name: str) -> tuple[Use, ...]:
         """Library names that the answer to an asked name uses; empty for a name that was not asked for."""
@@ -69,6 +70,7 @@ def slice_submission(submission: Submission, asked: Sequence[str]) -> Slice:
     _check_any(program, lookup, asked, missing, stubs)
     closure = _closure(program, asked)
     needed = _needed_modules(program, closure, submission, modules)
+    misspelt = typos(program, lookup, closure, source, asked)
     return Slice(
         text=render(program, closure),
         modules={stem: submission.modules[stem].text for stem in needed},
@@ -76,9 +78,11 @@ def slice_submission(submission: Submission, asked: Sequence[str]) -> Slice:
         missing=missing,
         stubs=stubs,
         left_out=(*submission.left_out, *source.left_out, *left_out(program, closure, source)),
-        notes=(*submission.notes, *notes(program, lookup, closure, source, asked)),
+        notes=(*submission.notes, *notes(program, lookup, closure, source, asked, misspelt)),
         origins=source.origins,
         used={name: library_uses(lookup, modules, name) for name in asked},
+        leaks=leaks(lookup, source, asked),
+        typos=misspelt,
     )
 
 
@@ -93,9 +97,9 @@ def _program(source: Source) -> Program:
 
 
 def _stub_text(name: str, origin: Origin | None) -> Text:
-    at = Text(en="", zh="") if origin is None else Text(en=f" ({origin.say().en})", zh=f"（{origin.say().zh}）")
+    at = Text(en="", zh=" ") if origin is None else Text(en=f" ({origin.say().en})", zh=f"（{origin.say().zh}）")
     return Text(
-        en=f"{name} is not filled in yet{at.en}: its body does nothing.", zh=f"{name}{at.zh} 还没有填写：函数体是空的。"
+        en=f"{name} is not filled in yet{at.en}: its body does nothing.", zh=f"{name}{at.zh}还没有填写：函数体是空的。"
     )
 
 

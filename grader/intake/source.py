@@ -20,7 +20,7 @@ class UploadLimits:
     upload_bytes: int = 5 << 20  # real notebooks reach 2.2 MB because plots are stored in them
     code_bytes: int = 1 << 20
     code_lines: int = 20_000
-    code_tokens: int = 60_000  # keeps the slowest file around a second; homework has a few thousand
+    code_tokens: int = 40_000  # 3,000 lines of dense code; homework has a few thousand, and time grows with it
     json_containers: int = 500_000  # objects and lists in a notebook, outputs included
     zip_entries: int = 200
     zip_bytes: int = 20 << 20
@@ -28,6 +28,7 @@ class UploadLimits:
 
 
 DEFAULT_LIMITS: Final = UploadLimits()
+_FULL_WIDTH: Final = "，。；：、（）"  # needs no space beside it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,21 +97,24 @@ def display_name(path: str) -> str:
     return printable(path.replace("\\", "/").rstrip("/").rpartition("/")[2]).strip() or "upload"
 
 
-def place_of(first: Origin, last: Origin) -> str:
+def place_of(first: Origin, last: Origin) -> Text:
     """A stretch of the program in a few words: "code cell 3, lines 1-4", "code cells 2-5", "lines 10-12"."""
-    lines = f"line {first.line}" if first.line == last.line else f"lines {first.line}-{last.line}"
+    if (first.cell, first.line) == (last.cell, last.line):
+        return first.say()
+    lines = Text(en=f"lines {first.line}-{last.line}", zh=f"第 {first.line}–{last.line} 行")
     if first.cell is None or last.cell is None:
         place = lines
     elif first.cell == last.cell:
-        place = f"code cell {first.cell}, {lines}"
+        place = Text(en=f"code cell {first.cell}, {lines.en}", zh=f"第 {first.cell} 个代码单元{lines.zh}")
     else:
-        place = f"code cells {first.cell}-{last.cell}"
-    return f"{first.file}, {place}" if first.zipped else place
+        place = Text(en=f"code cells {first.cell}-{last.cell}", zh=f"第 {first.cell}–{last.cell} 个代码单元")
+    return Text(en=f"{first.file}, {place.en}", zh=f"{first.file} {place.zh}") if first.zipped else place
 
 
 def listed(words: Sequence[str], limit: int = 12) -> Text:
     """Names as a list in a sentence, cut when there are many."""
     shown = [printable(w, 60) for w in words[:limit]]
     rest = len(words) - len(shown)
-    more = Text(en=f" and {rest} more", zh=f" 等 {len(words)} 个") if rest > 0 else Text(en="", zh="")
-    return Text(en=", ".join(shown) + more.en, zh="、".join(shown) + more.zh)
+    more = Text(en=f" and {rest} more", zh=f"等 {len(words)} 个") if rest > 0 else Text(en="", zh="")
+    gap = " " if rest > 0 and shown and shown[-1][-1:] not in _FULL_WIDTH else ""
+    return Text(en=", ".join(shown) + more.en, zh="、".join(shown) + gap + more.zh)

@@ -7,7 +7,7 @@ leaves is turned into one of the protocol's plain types first, so a lying `__eq_
 A request is a list of steps [operation, slot, on, name, args, kwargs], and the reply has a value for each. Whatever a
 step gives is kept under its slot, and `on` and arguments refer to it as a Handle; `on` None is the program.
 
-    call new get set each put value     on functions, classes, attributes, objects
+    call new get set each map item put value    on functions, classes, attributes, objects
     prepare load begin replay           args = [dictionary]; see the operations below
 
 A reply holds plain values; what is not one stays here and travels as a Handle. This module needs the standard library,
@@ -249,19 +249,23 @@ class Driver:
             return handle(slot, result)
         if operation == "each":
             return [self.plain(item) for item in result]
+        if operation == "map":
+            return stacked([self.plain(item) for item in result])
         return self.plain(result, slot)
 
     def operate(self, operation: str, on: wire.Handle | None, name: str, args: Any, kwargs: Any) -> Any:
         if operation == "put":
             return self.native(args[0])
+        if operation == "item":
+            return item(self.find(on, ""), *args)
         if operation == "set":
             return setattr(self.find(on, ""), name, self.native(args[0]))
         thing = self.find(on, name)
         if operation in ("get", "value"):
             return thing
-        if operation == "each":
+        if operation in ("each", "map"):
             results = []
-            for index, row in enumerate(args):
+            for index, row in enumerate(args if operation == "each" else zip(*args, strict=True)):
                 try:
                     results.append(thing(*self.native(row)))
                 except BaseException as error:
@@ -448,6 +452,22 @@ class Driver:
             "index": index,
             "refused": isinstance(error, Refused),
         }
+
+
+def item(thing: Any, index: int, count: int) -> Any:
+    """One part of a tuple or list that was asked for; the grader says what came instead."""
+    if not isinstance(thing, (tuple, list)) or len(thing) != count:
+        raise Refused(f"{count} values were asked for")
+    return thing[index]
+
+
+def stacked(values: list[Any]) -> Any:
+    """Arrays of one shape and dtype as one array, which travels faster than many."""
+    first = values[0] if values else None
+    if type(first) is not np.ndarray:
+        return values
+    same = all(type(v) is np.ndarray and v.shape == first.shape and v.dtype == first.dtype for v in values)
+    return np.stack(values) if same else values
 
 
 def handle(slot: int, thing: Any) -> wire.Handle:

@@ -14,6 +14,7 @@ The same file serves both ends (the child receives it as text), so it imports th
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -139,8 +140,15 @@ def _encode_float(value: float, out: list[bytes], depth: int) -> None:
 
 
 def _encode_str(value: str, out: list[bytes], depth: int) -> None:
+    out.append(_short_str(value) if len(value) < 40 else _long_str(value))
+
+
+def _long_str(value: str) -> bytes:
     data = value.encode("utf-8", "replace")
-    out.append(_TAGGED_U32.pack(_STR, len(data)) + data)
+    return _TAGGED_U32.pack(_STR, len(data)) + data
+
+
+_short_str = functools.lru_cache(1024)(_long_str)  # operations and names come again and again
 
 
 def _encode_bytes(value: bytes, out: list[bytes], depth: int) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from grader.checks import check, close, expect, gradient, near_kink, small_first, tiny, unchanged, unpack
+from grader.checks import Gradient, check, close, expect, gradients, near_kink, small_first, tiny, unchanged, unpack
 
 MATMUL_SHAPES = ((1, 2, 3), (3, 2, 2), (5, 7, 3))  # (batch, d_in, d_out)
 
@@ -22,9 +22,12 @@ def matmul_backward(subject, x, W, grad_y):
 def compare_matmul_backward(student, reference, rng, which, name):
     """All calls first, then the comparisons: calls that nobody has looked at yet travel together."""
     inputs = [matmul_inputs(rng, shape) for shape in small_first(*MATMUL_SHAPES)]
-    pairs = [(matmul_backward(student, *values), matmul_backward(reference, *values)) for values in inputs]
+    pairs = [
+        tuple(unpack(matmul_backward(subject, *values), "grad_x", "grad_W") for subject in (student, reference))
+        for values in inputs
+    ]
     for got, expected in pairs:
-        close(unpack(got, "grad_x", "grad_W")[which], expected[which], what=name)
+        close(got[which], expected[which], what=name)
 
 
 # Matmul -----------------------------------------------------------------------------------------------------------
@@ -68,8 +71,12 @@ def matmul_backward_is_the_derivative(student, reference, rng):
     x, W, grad_y = matmul_inputs(rng, (3, 4, 2))
     grad_x, grad_W = unpack(matmul_backward(student, x, W, grad_y), "grad_x", "grad_W")
     layer = reference.Matmul()
-    gradient(grad_x, lambda xs: layer.forward.each([(v, W) for v in xs]), x, grad_y, rng, what="grad_x")
-    gradient(grad_W, lambda Ws: layer.forward.each([(x, v) for v in Ws]), W, grad_y, rng, what="grad_W")
+    gradients(
+        Gradient(got=grad_x, function=lambda xs: layer.forward.each([(v, W) for v in xs]), at=x, what="grad_x"),
+        Gradient(got=grad_W, function=lambda Ws: layer.forward.each([(x, v) for v in Ws]), at=W, what="grad_W"),
+        upstream=grad_y,
+        rng=rng,
+    )
 
 
 @check(part="Matmul", points=2)
@@ -80,11 +87,16 @@ def matmul_backward_fits_its_forward(student, reference, rng):
     """
     x, W, grad_y = matmul_inputs(rng, (2, 3, 3))
     grad_x, grad_W = unpack(matmul_backward(student, x, W, grad_y), "grad_x", "grad_W")
-    expect(bool(np.any(np.asarray(grad_W))), "grad_W is 0 everywhere.", "grad_W 处处为 0。", got=grad_W)
     layer = student.Matmul()
-    close(layer.forward(x, W), np.zeros((2, 3)), atol=np.inf, what="x @ W")
-    gradient(grad_x, lambda xs: layer.forward.each([(v, W) for v in xs]), x, grad_y, rng, what="grad_x")
-    gradient(grad_W, lambda Ws: layer.forward.each([(x, v) for v in Ws]), W, grad_y, rng, what="grad_W")
+    y = layer.forward(x, W)
+    gradients(
+        Gradient(got=grad_x, function=lambda xs: layer.forward.each([(v, W) for v in xs]), at=x, what="grad_x"),
+        Gradient(got=grad_W, function=lambda Ws: layer.forward.each([(x, v) for v in Ws]), at=W, what="grad_W"),
+        upstream=grad_y,
+        rng=rng,
+    )
+    close(y, np.zeros((2, 3)), atol=np.inf, what="x @ W")
+    expect(bool(np.any(grad_W)), "grad_W is 0 everywhere.", "grad_W 处处为 0。", got=grad_W)
 
 
 @check(part="Matmul", points=4, requires=["matmul_grad_x", "matmul_grad_W"])
@@ -99,8 +111,12 @@ def matmul_keeps_state_apart(student, reference, rng):
     a.forward(*first[:2])
     b.forward(*second[:2])
     turns = ((a, first), (b, second), (a, first))
-    for got, expected in [(layer.backward(v[2]), matmul_backward(reference, *v)) for layer, v in turns]:
-        for mine, theirs, name in zip(unpack(got, "grad_x", "grad_W"), expected, ("grad_x", "grad_W"), strict=True):
+    names = ("grad_x", "grad_W")
+    pairs = [
+        (unpack(layer.backward(v[2]), *names), unpack(matmul_backward(reference, *v), *names)) for layer, v in turns
+    ]
+    for got, expected in pairs:
+        for mine, theirs, name in zip(got, expected, names, strict=True):
             close(mine, theirs, what=name)
 
 
@@ -146,11 +162,12 @@ def relu_backward_masks(student, reference, rng):
     """
     shapes = small_first((1, 3), (2, 3), (6, 5))
     inputs = [(4.0 * rng.away_from_zero(shape), rng.normal(size=shape)) for shape in shapes]
-    for got, expected in [(relu_backward(student, *pair), relu_backward(reference, *pair)) for pair in inputs]:
-        close(got, expected, what="grad_x")
+    pairs = [(relu_backward(student, *pair), relu_backward(reference, *pair)) for pair in inputs]
     # At exactly 0 there is no derivative: 0 and 1 are both in use, and what lies between is accepted.
-    x, grad_y = np.array([[0.0, 2.0, -1.0]]), np.array([[5.0, 3.0, 4.0]])
-    close(relu_backward(student, x, grad_y), np.array([[0.0, 3.0, 0.0]]), or_between=[[[5.0, 3.0, 0.0]]], what="grad_x")
+    at_zero = relu_backward(student, np.array([[0.0, 2.0, -1.0]]), np.array([[5.0, 3.0, 4.0]]))
+    for got, expected in pairs:
+        close(got, expected, what="grad_x")
+    close(at_zero, np.array([[0.0, 3.0, 0.0]]), or_between=[[[5.0, 3.0, 0.0]]], what="grad_x")
 
 
 @check(part="Relu", points=3)
@@ -162,7 +179,8 @@ def relu_backward_is_the_derivative(student, reference, rng):
     x, grad_y = 4.0 * rng.away_from_zero((3, 4)), rng.normal(size=(3, 4))
     x[0, 0], x[1, 1] = 8.0, -8.0  # whatever was drawn, large values of both signs are there
     layer = reference.Relu()
-    gradient(relu_backward(student, x, grad_y), layer.forward.each, x, grad_y, rng, what="grad_x")
+    got = relu_backward(student, x, grad_y)
+    gradients(Gradient(got=got, function=layer.forward.each, at=x, what="grad_x"), upstream=grad_y, rng=rng)
 
 
 @check(part="Relu", points=3, requires=["relu_backward_masks"])
@@ -207,9 +225,7 @@ def given_softmax_is_whole(student, reference, rng):
     zh: 题目中给出的 Softmax 仍然正确
     """
     x, grad_y = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
-    mine, theirs = student.Softmax(), reference.Softmax()
-    close(mine.forward(x), theirs.forward(x), what="Softmax.forward")
-    close(mine.backward(grad_y), theirs.backward(grad_y), what="Softmax.backward")
+    compare_given(student.Softmax(), reference.Softmax(), x, grad_y)
 
 
 @check(part="chain", points=0)
@@ -219,9 +235,13 @@ def given_log_is_whole(student, reference, rng):
     zh: 题目中给出的 Log 仍然正确
     """
     x, grad_y = np.abs(rng.normal(size=(2, 3))) + 0.1, rng.normal(size=(2, 3))
-    mine, theirs = student.Log(), reference.Log()
-    close(mine.forward(x), theirs.forward(x), what="Log.forward")
-    close(mine.backward(grad_y), theirs.backward(grad_y), what="Log.backward")
+    compare_given(student.Log(), reference.Log(), x, grad_y)
+
+
+def compare_given(mine, theirs, x, grad_y):
+    forward, backward = ((layer.forward(x), layer.backward(grad_y)) for layer in (mine, theirs))
+    for got, expected in zip(forward, backward, strict=True):
+        close(got, expected)
 
 
 class Chain:
@@ -242,6 +262,15 @@ class Chain:
         grad, grad_W2 = unpack(self.second.backward(grad), "grad_x", "grad_W")
         grad_x, grad_W1 = unpack(self.first.backward(self.relu.backward(grad)), "grad_x", "grad_W")
         return grad_x, grad_W1, grad_W2
+
+
+def chain_gradients_of(subject, x, W1, W2, label):
+    chain = Chain(subject)
+    chain.forward(x, W1, W2)
+    return chain.backward(label)
+
+
+CHAIN_SIZES = ((1, 2, 2, 2), (4, 5, 6, 3))  # (batch, d, hidden, classes)
 
 
 def chain_inputs(rng, batch, d, hidden, classes):
@@ -270,9 +299,9 @@ def chain_forward(student, reference, rng):
 
     zh: 整条链给出的对数概率与参考一致
     """
-    for sizes in ((1, 2, 2, 2), (4, 5, 6, 3)):
-        x, W1, W2, _ = chain_inputs(rng, *sizes)
-        close(Chain(student).forward(x, W1, W2), Chain(reference).forward(x, W1, W2), what="the result of the chain")
+    inputs = [chain_inputs(rng, *sizes)[:3] for sizes in CHAIN_SIZES]
+    for got, expected in [(Chain(student).forward(*args), Chain(reference).forward(*args)) for args in inputs]:
+        close(got, expected, what="the result of the chain")
 
 
 @check(part="chain", points=16)
@@ -281,14 +310,10 @@ def chain_gradients(student, reference, rng):
 
     zh: 沿整条链得到的 x、W1、W2 的梯度与参考一致
     """
-    for sizes in ((1, 2, 2, 2), (4, 5, 6, 3)):
-        x, W1, W2, label = chain_inputs(rng, *sizes)
-        mine, theirs = Chain(student), Chain(reference)
-        mine.forward(x, W1, W2)
-        theirs.forward(x, W1, W2)
-        got = mine.backward(label)
-        for value, expected, name in zip(got, theirs.backward(label), ("grad_x", "grad_W1", "grad_W2"), strict=True):
-            close(value, expected, what=name)
+    inputs = [chain_inputs(rng, *sizes) for sizes in CHAIN_SIZES]
+    for mine, theirs in [(chain_gradients_of(student, *args), chain_gradients_of(reference, *args)) for args in inputs]:
+        for got, expected, name in zip(mine, theirs, ("grad_x", "grad_W1", "grad_W2"), strict=True):
+            close(got, expected, what=name)
 
 
 @check(part="chain", points=10, requires=["chain_forward"])
@@ -298,9 +323,11 @@ def chain_gradients_are_derivatives(student, reference, rng):
     zh: 沿整条链的梯度与对数似然的有限差分一致
     """
     x, W1, W2, label = chain_inputs(rng, 3, 4, 5, 3)
-    mine = Chain(student)
-    mine.forward(x, W1, W2)
-    _, grad_W1, grad_W2 = mine.backward(label)
+    _, grad_W1, grad_W2 = chain_gradients_of(student, x, W1, W2, label)
 
-    gradient(grad_W1, lambda Ws: [log_probabilities(x, v, W2) for v in Ws], W1, label, rng, what="grad_W1")
-    gradient(grad_W2, lambda Ws: [log_probabilities(x, W1, v) for v in Ws], W2, label, rng, what="grad_W2")
+    gradients(
+        Gradient(got=grad_W1, function=lambda Ws: [log_probabilities(x, v, W2) for v in Ws], at=W1, what="grad_W1"),
+        Gradient(got=grad_W2, function=lambda Ws: [log_probabilities(x, W1, v) for v in Ws], at=W2, what="grad_W2"),
+        upstream=label,
+        rng=rng,
+    )

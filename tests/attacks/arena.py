@@ -124,9 +124,7 @@ class Arena:
         child = self.sandbox.take("numpy")
         try:
             child.begin(QUICK)
-            answer = child.ask(
-                "load", source=PRELUDE + source, file="main", modules={}, watch=[], ops=[], seed=0
-            )
+            answer = child.ask("load", source=PRELUDE + source, file="main", modules={}, watch=[], ops=[], seed=0)
             assert answer["failed"] == [], answer["failed"]
             child.begin(limits)
             yield child

@@ -365,7 +365,9 @@ def test_b1_to_b37_nothing_outside_can_be_reached(arena: Arena) -> None:
 
 def test_the_kernel_says_so_too(arena: Arena) -> None:
     """B25, B26 and the mounts, read from outside: the child's own word counts for nothing."""
-    with arena.program("import threading\ndef attack():\n    threading.Thread(target=time.sleep, args=(9,)).start()") as child:
+    with arena.program(
+        "import threading\ndef attack():\n    threading.Thread(target=time.sleep, args=(9,)).start()"
+    ) as child:
         arena.call(child, "attack")
         posture = read_posture(child.pid)
     assert len(posture.threads) == 2
@@ -415,7 +417,9 @@ def test_c16_two_children_at_once_are_apart(arena: Arena) -> None:
 
 def test_randomness_is_not_shared_between_children(arena: Arena) -> None:
     """Forks of one zygote: what is random from the kernel differs, what is seeded by the grader is the same."""
-    source = "def attack():\n    import random, uuid\n    return [os.urandom(8).hex(), str(uuid.uuid4()), random.random()]"
+    source = (
+        "def attack():\n    import random, uuid\n    return [os.urandom(8).hex(), str(uuid.uuid4()), random.random()]"
+    )
     one, other = arena.run(source).value, arena.run(source).value
     assert one[0] != other[0]
     assert one[1] != other[1]

@@ -111,7 +111,7 @@ WRONG = {
     "C8 exec": relu("os.execv('/bin/true', ['true'])", "os.kill(os.getpid(), 9); os.abort()"),
     "C8 quits while it answers": relu("import atexit; atexit.register(os._exit, 0); exit()", "quit()"),
     "C7 claims": relu(
-        "print('All tests passed'); print('{\"score\": 100, \"status\": \"passed\"}'); return None",
+        'print(\'All tests passed\'); print(\'{"score": 100, "status": "passed"}\'); return None',
         "os.write(1, b'score: 100'); os.write(2, b'OK'); return {'status': 'passed', 'score': 100}",
     ),
     "C8 raises something with a lying text": relu(
@@ -240,7 +240,6 @@ def test_c12_remembered_answers_do_not_fit_the_next_input(arena: Arena) -> None:
     graded = arena.grade(code)
     graded.expect(full=("Matmul",))
     assert graded.status("relu_backward_masks") is Status.FAILED
-    assert graded.points["chain"] == 0
 
 
 def test_c5_a_patched_driver_cannot_pass_a_wrong_answer_by_an_error(arena: Arena) -> None:
@@ -250,17 +249,21 @@ def test_c5_a_patched_driver_cannot_pass_a_wrong_answer_by_an_error(arena: Arena
 
 
 RIGHT = {
-    "masked without a mask": relu("super().forward(x)\nreturn np.ma.array(np.maximum(x, 0))", "return super().backward(grad_y)"),
+    "masked without a mask": relu(
+        "super().forward(x)\nreturn np.ma.array(np.maximum(x, 0))", "return super().backward(grad_y)"
+    ),
     "matrix": relu("super().forward(x)\nreturn np.asmatrix(np.maximum(x, 0))", "return super().backward(grad_y)"),
     "big-endian": relu("super().forward(x)\nreturn np.maximum(x, 0).astype('>f8')", "return super().backward(grad_y)"),
     "long double": relu("super().forward(x)\nreturn np.maximum(x, 0).astype('g')", "return super().backward(grad_y)"),
-    "negative strides": relu("super().forward(x)\nreturn np.maximum(x, 0)[::-1].copy()[::-1]", "return super().backward(grad_y)"),
+    "negative strides": relu(
+        "super().forward(x)\nreturn np.maximum(x, 0)[::-1].copy()[::-1]", "return super().backward(grad_y)"
+    ),
     "Fortran order, read-only": relu(
         "super().forward(x)\ny = np.asfortranarray(np.maximum(x, 0)); y.flags.writeable = False\nreturn y",
         "return super().backward(grad_y)",
     ),
     "memmap": relu(
-        "super().forward(x)\nm = np.memmap('/tmp/m', dtype='f8', mode='w+', shape=x.shape)\nm[:] = np.maximum(x, 0)\nreturn m",
+        "super().forward(x)\nm = np.memmap(f'/tmp/{id(x)}-{time.monotonic_ns()}', dtype='f8', mode='w+', shape=x.shape)\nm[:] = np.maximum(x, 0)\nreturn m",
         "return super().backward(grad_y)",
     ),
 }
@@ -272,7 +275,9 @@ def test_c2_unusual_arrays_of_right_values_are_right(arena: Arena, name: str) ->
 
 
 def test_c23_rounding_into_the_tolerance(arena: Arena) -> None:
-    graded = arena.grade(relu("super().forward(x)\nreturn np.maximum(x, 0).astype(np.float16)", "return super().backward(grad_y)"))
+    graded = arena.grade(
+        relu("super().forward(x)\nreturn np.maximum(x, 0).astype(np.float16)", "return super().backward(grad_y)")
+    )
     assert graded.status("relu_forward") is Status.FAILED
 
 
@@ -420,9 +425,9 @@ def test_grading_stays_a_verdict(arena: Arena) -> None:
 # FLAW (diagnosis.py, _factor): 1 / factor is infinite for a denormal factor and round(inf) raises OverflowError, which
 # leaves Engine.grade. Engine.grade should turn *any* exception into grader_error as well.
 def test_a_denormal_factor_is_a_verdict(arena: Arena) -> None:
-    arena.grade(relu("super().forward(x)\nreturn np.maximum(x, 0) * 1e-310", "return super().backward(grad_y) * 1e-310")).expect(
-        full=("Matmul",)
-    )
+    arena.grade(
+        relu("super().forward(x)\nreturn np.maximum(x, 0) * 1e-310", "return super().backward(grad_y) * 1e-310")
+    ).expect(full=("Matmul",))
 
 
 # FLAW (display.py, _array): size 0 counts as small, whatever the other dimensions: tolist() makes 2**31 lists, and the

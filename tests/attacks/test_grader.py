@@ -240,7 +240,9 @@ def test_two_sandboxes_of_one_process_have_groups_of_their_own(arena: Arena) -> 
         mine, theirs = sandbox._cgroups, arena.sandbox._cgroups
         assert mine is not None
         assert theirs is not None
-        assert not {f for s in mine._all for f in s.folders.values()} & {f for s in theirs._all for f in s.folders.values()}
+        assert not {f for s in mine._all for f in s.folders.values()} & {
+            f for s in theirs._all for f in s.folders.values()
+        }
 
 
 # FLAW (pool.py, Sandbox.spawn): a reference gets the 60 s of CPU that a submission's child gets, over its whole life of up

@@ -69,7 +69,7 @@ BREACHES = {
     "an unknown kind": "send(NONE, kind=255); stay()",
     "length 2^32-1": "fd, q, _ = forge(); write(fd, head(2**32 - 1, q)); stay()",
     "one byte over the limit": "fd, q, _ = forge(); write(fd, head((32 << 20) + 1, q)); stay()",
-    "text instead of a frame": "write(4, b'{\"status\": \"passed\", \"score\": 100}' * 10); stay()",
+    "text instead of a frame": 'write(4, b\'{"status": "passed", "score": 100}\' * 10); stay()',
     "HTTP": "write(4, b'HTTP/1.1 200 OK\\r\\n\\r\\n'); stay()",
     "pickle": "import pickle; send(pickle.dumps(1)); stay()",
     "zeros": "write(4, bytes(4096)); stay()",
@@ -136,7 +136,9 @@ def test_a_breach_ends_the_child(arena: Arena, name: str) -> None:
 
 def test_a_valid_answer_that_was_forged_is_an_answer(arena: Arena) -> None:
     """C6: it is judged like any other value; the next question then finds the second answer and ends the child."""
-    with arena.program(f"{FORGE}\ndef attack():\n    send(answer(integer(7)))\n    time.sleep(0.1)\n    return 8", LIMITS) as child:
+    with arena.program(
+        f"{FORGE}\ndef attack():\n    send(answer(integer(7)))\n    time.sleep(0.1)\n    return 8", LIMITS
+    ) as child:
         assert arena.call(child, "attack") == 7
         time.sleep(0.3)
         with pytest.raises(ChildEnded) as caught:
@@ -146,7 +148,8 @@ def test_a_valid_answer_that_was_forged_is_an_answer(arena: Arena) -> None:
 
 def test_one_byte_at_a_time_is_an_answer(arena: Arena) -> None:
     error, value, seconds = forged(
-        arena, "fd, q, _ = forge(); p = answer(integer(7))\nfor b in head(len(p), q) + p: os.write(fd, bytes([b]))\nstay()"
+        arena,
+        "fd, q, _ = forge(); p = answer(integer(7))\nfor b in head(len(p), q) + p: os.write(fd, bytes([b]))\nstay()",
     )
     assert (error, value) == (None, 7)
     assert seconds < 1.0
@@ -247,7 +250,8 @@ def test_arrays_where_texts_belong_cost_no_time(arena: Arena, field: str) -> Non
 def test_colliding_keys_cost_no_time() -> None:
     prime, count = 2**61 - 1, 4_900
     keys = b"".join(
-        bytes([4]) + struct.pack("<I", 80) + (n * prime).to_bytes(80, "little") + bytes([0]) for n in range(2, count + 2)
+        bytes([4]) + struct.pack("<I", 80) + (n * prime).to_bytes(80, "little") + bytes([0])
+        for n in range(2, count + 2)
     )
     started = time.process_time()
     try:
@@ -261,8 +265,7 @@ def test_colliding_keys_cost_no_time() -> None:
 # spins until the wall limit.
 def test_an_early_answer_does_not_make_the_grader_spin(arena: Arena) -> None:
     source = f"{FORGE}\nimport threading\ndef later():\n    time.sleep(0.2); write(4, b'x' * 100)\ndef attack():\n" + (
-        "    threading.Thread(target=later, daemon=True).start(); return 1\n"
-        "def slow(x):\n    time.sleep(60)\n"
+        "    threading.Thread(target=later, daemon=True).start(); return 1\ndef slow(x):\n    time.sleep(60)\n"
     )
     with arena.program(source, LIMITS) as child:
         assert arena.call(child, "attack") == 1

@@ -116,10 +116,7 @@ GREEDY = {
     "A7 bigger and bigger string": "def attack():\n    s = 'x'\n    while True: s += s",
     "A8 ones": "def attack(): return float(np.ones((10**6, 10**6))[0, 0])",
     "A8 lazy zeros": (
-        "def attack():\n"
-        "    keep = []\n"
-        "    while True:\n"
-        "        keep.append(np.zeros(1 << 24)); keep[-1][:] = 1"
+        "def attack():\n    keep = []\n    while True:\n        keep.append(np.zeros(1 << 24)); keep[-1][:] = 1"
     ),
     "A9 private mapping": (
         "import mmap\n"
@@ -365,8 +362,14 @@ def test_a29_leaves_no_core_file(arena: Arena) -> None:
 
 
 def test_a21_source_that_is_nested_without_end_is_no_fault_of_ours(arena: Arena) -> None:
-    for text in ("(" * 10**5, "x = " + "[" * 10**4 + "]" * 10**4, "x = " + "-" * 10**5 + "1", "x" + ".a" * 10**5,
-                 "x = " + "+".join(["1"] * 10**5), "if 1:\n" + "".join(" " * n + "if 1:\n" for n in range(1, 99))):
+    for text in (
+        "(" * 10**5,
+        "x = " + "[" * 10**4 + "]" * 10**4,
+        "x = " + "-" * 10**5 + "1",
+        "x" + ".a" * 10**5,
+        "x = " + "+".join(["1"] * 10**5),
+        "if 1:\n" + "".join(" " * n + "if 1:\n" for n in range(1, 99)),
+    ):
         code = text + "\nclass Matmul: pass\nclass Relu: pass\n"
         graded = arena.grade("", data=code.encode())
         assert str(graded.report.status) != "grader_error", text[:20]

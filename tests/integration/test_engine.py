@@ -395,24 +395,30 @@ class TestProcesses:
         source = b"import sys\nassert 'spied' not in sys.modules\n" + spy
         assert [own[1].grade(numpy, "hw.py", source).score for _ in range(4)] == [100] * 4
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_an_error_of_the_machine_does_not_end_the_supply(
         self, own: tuple[Sandbox, Engine], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sandbox, _ = own
-        pipe2 = os.pipe2
+        pipe2, refill = os.pipe2, sandbox._lanes["numpy"]._thread
         failures = iter([OSError(24, "Too many open files")])
 
         def sometimes(flags: int) -> tuple[int, int]:
-            for error in failures:
-                raise error
+            if threading.current_thread() is refill:
+                error = next(failures, None)
+                if error is not None:
+                    raised.set()
+                    raise error
             return pipe2(flags)
 
+        raised = threading.Event()
         taken = [sandbox.take("numpy") for _ in range(2)]
         monkeypatch.setattr(os, "pipe2", sometimes)
         for child in taken:
             child.close()
-        assert eventually(lambda: next(failures, None) is None, 5)
-        assert sandbox._lanes["numpy"]._thread.is_alive()
+        assert eventually(raised.is_set, 5)
+        time.sleep(0.1)
+        assert refill.is_alive()
 
     def test_nothing_is_left_behind(self, own: tuple[Sandbox, Engine], numpy: Assignment) -> None:
         sandbox, engine = own

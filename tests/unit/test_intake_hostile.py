@@ -98,7 +98,30 @@ BOMBS = {
     "own base": "class A(B): pass\nclass B(A): pass\nclass A(B): pass",
     "aliases": "import m as a\n" + "a=a.b\n" * 5000 + "def f(): return a",
     "wide characters": "'中';" * 15000 + "f=1",
-    "unpacking": "f," * 20000 + "=x",
+    "unpacking": "f," * 18000 + "=x",
+    "undefined": "".join(f"import module{i}\n" for i in range(400))
+    + "def f(): return "
+    + "+".join(f"modul{i}x" for i in range(15000)),
+    "shared values": "x0=open(1)\n"
+    + "".join(f"x{i}=x{i - 1}+x{i - 1}\n" for i in range(1, 3000))
+    + "def f(): return "
+    + "+".join(f"x{i}" for i in range(3000)),
+    "values of a block": "if y:\n"
+    + "".join(f" x{i + 1}=x{i}\n" for i in range(5000))
+    + "def f(): return ["
+    + ",".join(f"x{i}" for i in range(5000))
+    + "]",
+    "values of an unpacking": ",".join(f"x{i}" for i in range(5000))
+    + "="
+    + "1," * 5000
+    + "\ndef f(): return ["
+    + ",".join(f"x{i}" for i in range(5000))
+    + "]",
+    "instances": "class C: pass\n"
+    + "".join(f"x{i}=C()\n" for i in range(3000))
+    + "def f(): return ["
+    + ",".join(f"x{i}" for i in range(3000))
+    + "]",
 }
 
 

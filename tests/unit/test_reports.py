@@ -46,7 +46,7 @@ def full_report() -> Report:
                 wall_ms=1.25,
             ),
         ),
-        left_out=(LeftOut(where="line 1", what="print", why=Text(en="why", zh="为何")),),
+        left_out=(LeftOut(where=Text(en="line 1", zh="第 1 行"), what="print", why=Text(en="why", zh="为何")),),
         notes=(Text(en="note", zh="说明"),),
         printed="hello",
         seed="ab",

@@ -45,7 +45,7 @@ def report(*checks: CheckResult, **more: Any) -> Report:
         ),
         "checks": checks or (failed(),),
         "left_out": tuple(
-            LeftOut(where=f"line {n}", what="x", why=Text(en="why " * 40, zh="原因" * 60)) for n in range(12)
+            LeftOut(where=Text(en=f"line {n}", zh=f"第 {n} 行"), what="x", why=Text(en="why " * 40, zh="原因" * 60)) for n in range(12)
         ),
         "notes": (Text(en="a note " * 30, zh="说明" * 60),),
         "file": "作业一" * 20 + ".ipynb",
