@@ -113,7 +113,7 @@ def load(folder: Path) -> Assignment:
         starter=_read(folder / "starter.py"),
         mistakes=tuple(_mistake(path) for path in sorted((folder / "mistakes").glob("*.py"))),
         asks=asks,
-        given=frozenset(table.get("given", ())),
+        given=frozenset(_names(table, "given", str(folder / "assignment.toml"))),
         classes=frozenset(name.partition(".")[0] for name in asks if "." in name) | _classes(folder / "solution.py"),
     )
     _consistent(assignment)
@@ -132,6 +132,14 @@ def _consistent(assignment: Assignment) -> None:
     """The promises between the files; each failure names both ends."""
     where = f"{assignment.folder}/checks.py"
     parts = {part.name for part in assignment.parts}
+    if len(parts) < len(assignment.parts):
+        raise AssignmentError(f"{assignment.folder}/assignment.toml: two parts have the same name")
+    heads = {name.partition(".")[0] for name in assignment.asks}
+    if assignment.given - heads:
+        names = ", ".join(sorted(assignment.given - heads))
+        raise AssignmentError(f"{assignment.folder}/assignment.toml: given names {names}, which no part asks for")
+    for lang in ("en", "zh"):
+        _read(assignment.folder / f"statement.{lang}.md")
     seen: set[str] = set()
     for check in assignment.checks:
         if check.part not in parts:
@@ -166,15 +174,24 @@ def _need(table: Mapping[str, Any], key: str, kind: type, folder: Path) -> Any:
 
 def _part(path: Path, entry: Mapping[str, Any], table: Mapping[str, Any]) -> Part:
     """One [[part]]; banned lists at the top of the file hold for every part that has none of its own."""
-    if not isinstance(entry.get("name"), str) or not isinstance(entry.get("asks"), list):
-        raise AssignmentError(f"{path}: every [[part]] needs name (text) and asks (list of names)")
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise AssignmentError(f"{path}: every [[part]] is a table with a name")
+    where = f"{path}, part {entry['name']}"
     return Part(
         name=entry["name"],
         title=_text(entry.get("title", {}), path),
-        asks=tuple(entry["asks"]),
-        banned_names=frozenset(entry.get("banned_names", table.get("banned_names", ()))),
-        banned_ops=frozenset(entry.get("banned_ops", table.get("banned_ops", ()))),
+        asks=_names(entry, "asks", where),
+        banned_names=frozenset(_names({**table, **entry}, "banned_names", where)),
+        banned_ops=frozenset(_names({**table, **entry}, "banned_ops", where)),
     )
+
+
+def _names(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    """A list of texts; only `asks` must be there."""
+    value = table.get(key, None if key == "asks" else [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise AssignmentError(f"{where}: {key} must be a list of names")
+    return tuple(value)
 
 
 def _text(value: Any, path: Path) -> Text:
@@ -185,19 +202,31 @@ def _text(value: Any, path: Path) -> Text:
 
 def _checks(folder: Path) -> tuple[Check, ...]:
     path = folder / "checks.py"
-    _read(path)
+    _no_name_twice(path)
     spec = importlib.util.spec_from_file_location(f"reference_{folder.name}_checks", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # whatever an author's module raises while it is imported
         raise AssignmentError(f"{path}: {type(error).__name__}: {error}") from error
     checks = tuple(thing for thing in vars(module).values() if isinstance(thing, Check))
     if not checks:
         raise AssignmentError(f"{path} defines no check")
     return checks
+
+
+def _no_name_twice(path: Path) -> None:
+    """Python would silently keep the last of two functions of one name, and with it drop a check."""
+    try:
+        tree = ast.parse(_read(path), str(path))
+    except SyntaxError as error:
+        raise AssignmentError(f"{path}, line {error.lineno}: {error.msg}") from None
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    for name in names:
+        if names.count(name) > 1:
+            raise AssignmentError(f"{path}: {name} is defined twice")
 
 
 def _mistake(path: Path) -> Mistake:

@@ -96,10 +96,17 @@ def same_value(a: Any, b: Any, deviation: float = 0.0) -> bool:
         return same_value(_bare(a), _bare(b), deviation)
     if isinstance(a, Handle) or isinstance(b, Handle):
         return isinstance(a, Handle) and isinstance(b, Handle)
-    if isinstance(a, (list, tuple)):
-        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(same_value, a, b, [deviation] * len(a)))
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same_value(a[k], b[k], deviation) for k in a)
+    if isinstance(a, (list, tuple)) or isinstance(b, (list, tuple)):
+        if not isinstance(a, (list, tuple)) or not isinstance(b, (list, tuple)):
+            return False
+        return len(a) == len(b) and all(map(same_value, a, b, [deviation] * len(a)))
+    if isinstance(a, dict) or isinstance(b, dict):
+        return (
+            isinstance(a, dict)
+            and isinstance(b, dict)
+            and a.keys() == b.keys()
+            and all(same_value(a[k], b[k], deviation) for k in a)
+        )
     if a is None or b is None or isinstance(a, (str, bytes)) or isinstance(b, (str, bytes)):
         return type(a) is type(b) and bool(a == b)
     x, y = np.asarray(a), np.asarray(b)
@@ -128,7 +135,13 @@ def relation(got: Any, expected: Any) -> Text | None:
     if not isinstance(got, np.ndarray) or not isinstance(expected, np.ndarray):
         return None
     a, b = np.asarray(got), np.asarray(expected)
-    if a.dtype.kind not in "iuf" or not a.size or not bool(np.all(np.isfinite(a))) or not bool(np.all(np.isfinite(b))):
+    if (
+        a.dtype.kind not in "iuf"
+        or b.dtype.kind not in "iuf"
+        or not a.size
+        or not bool(np.all(np.isfinite(a)))
+        or not bool(np.all(np.isfinite(b)))
+    ):
         return None
     if a.shape == b.shape and a.ndim == 2 and a.shape[0] == a.shape[1] and _near(a, b.T):
         return Text(en="Your values are the transpose of the expected ones.", zh="你的结果恰好是正确结果的转置。")
@@ -161,7 +174,7 @@ def _factor(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Text | None:
             en=f"Your values are the expected ones divided by {size}: divided by the batch size once too often?",
             zh=f"你的结果是正确结果除以 {size}：是不是多除了一次批大小？",
         )
-    if b.size > 1:
+    if b.size > 1 and abs(factor - 1.0) > 1e-3:
         return Text(
             en=f"Your values are {factor:.6g} times the expected ones, everywhere.",
             zh=f"你的结果处处是正确结果的 {factor:.6g} 倍。",

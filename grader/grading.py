@@ -30,7 +30,7 @@ from grader.display import show, show_input
 from grader.errors import GraderError, NotGradable, SandboxError
 from grader.intake import Slice, Submission, read_upload, slice_submission
 from grader.reports import CheckResult, PartScore, Report, ReportStatus, Status, Text
-from grader.sandbox.child import CallError, ChildEnded, Reason
+from grader.sandbox.child import CallError, ChildEnded, Reason, clean_text
 from grader.sandbox.limits import CheckLimits, Mode, SubmissionLimits
 from grader.sandbox.pool import Sandbox
 from grader.sessions import Reference, References, StudentSession
@@ -91,7 +91,7 @@ class Engine:
             score=0,
             max_score=assignment.max_score,
             seed=seed,
-            file=file,
+            file=clean_text(file, 200),
             parts=tuple(
                 PartScore(name=p.name, score=0, max_score=_points(assignment, p.name)) for p in assignment.parts
             ),
@@ -415,7 +415,7 @@ def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
     if outcome.status is Status.PASSED:
         return base
     failure = outcome.failure
-    if not check.visible:
+    if not check.visible and outcome.status is Status.FAILED:
         hint = mistake.hint if mistake else None
         text = wording.hidden_failed() if hint is None else hint
         return replace(base, message=text, mistake=mistake.name if mistake else None)

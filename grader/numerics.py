@@ -79,7 +79,7 @@ def compare(
         return Difference(flaw=Flaw.NOTHING, got=None, expected=want)
     if not isinstance(got, (np.ndarray, np.generic, bool, int, float)):
         return Difference(flaw=Flaw.NOT_ARRAY, got=got, expected=want)
-    have = np.asarray(got) if not isinstance(got, int) or abs(got) < 2**63 else np.asarray(float(got))
+    have = np.asarray(got) if not isinstance(got, int) or abs(got) < 2**63 else np.asarray(_as_float(got))
     if have.shape != want.shape:
         return Difference(flaw=Flaw.SHAPE, got=have, expected=want)
     if not _kinds_agree(have.dtype.kind, want.dtype.kind, exact_kind):
@@ -94,6 +94,14 @@ def compare(
     return _compare_values(have, want, a, low, high, tolerance)
 
 
+def _as_float(number: int) -> float:
+    """A whole number beyond NumPy's, as a float; beyond every float it is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 def _compare_values(
     have: Array, want: Array, a: Array, low: Array, high: Array, tolerance: Tolerance
 ) -> Difference | None:
@@ -104,6 +112,8 @@ def _compare_values(
         outside = np.maximum(low - a, a - high) if low is not high else np.abs(a - low)
         error = np.where(finite & np.isfinite(a), np.maximum(outside.real, 0.0), np.where(same, 0.0, np.inf))
         allowed = tolerance.of(have, np.where(finite, np.maximum(np.abs(low), np.abs(high)), 0.0))
+        if want.dtype.kind in "biu" and tolerance.atol is None:
+            allowed = np.zeros_like(allowed)  # whole numbers and truth values are compared exactly
     if bool(np.all(error <= allowed)):
         return None
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(error - allowed)), error.shape))
@@ -166,6 +176,11 @@ class Differences:
         h = float(np.max(step_of(x)))
         points = [x + sign * h * v for v in directions for sign in (1.0, -1.0)]
         return cls(values=each(points), steps=np.full(len(directions), h), directions=directions)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the function computes in less than double precision, so that small steps drown in rounding."""
+        return any(np.asarray(value).dtype.itemsize < 8 for value in self.values)
 
     def slopes(self, upstream: Array) -> Array:
         """Derivatives of sum(upstream * f): one a direction, float64."""

@@ -210,7 +210,7 @@ class Answer(NDArrayOperatorsMixin):
         return value.array if isinstance(value, Tensor) else value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.asarray(self._value(), dtype=dtype)
+        return np.array(self._value(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         plain = [x._value() if isinstance(x, Answer) else x for x in inputs]
@@ -222,6 +222,8 @@ class Answer(NDArrayOperatorsMixin):
         value = settle(self)
         if isinstance(value, Handle):
             return RemoteObject(self._subject, self._step, self._label).__getattr__(name)
+        if isinstance(value, Tensor) and not hasattr(value, name):
+            return getattr(value.array, name)
         return getattr(value, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -321,8 +323,10 @@ def _local(value: Any) -> Value:
         return value.copy()
     if isinstance(value, (np.generic, np.ndarray)):
         return np.array(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_local(item) for item in value)
+    if isinstance(value, list):
+        return [_local(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_local(item) for item in value)
     if isinstance(value, dict):
         return {key: _local(item) for key, item in value.items()}
     return value

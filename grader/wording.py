@@ -22,8 +22,8 @@ from grader.sandbox.wire import Handle, Tensor
 
 def number(x: Any) -> str:
     """A number as people write it: six significant digits, no trailing zeros."""
-    if isinstance(x, complex):
-        return f"{x:.6g}"
+    if isinstance(x, (complex, np.complexfloating)):
+        return f"{complex(x):.6g}"
     return f"{float(x):.6g}"
 
 

@@ -21,7 +21,7 @@ from grader.intake.source import Source, listed
 from grader.reports import Text
 
 _Assignment = ast.Assign | ast.AnnAssign | ast.AugAssign
-_MAX_STEPS: Final = 2_000  # expressions looked at for one name; more is no setting, and nothing is said
+_MAX_STEPS: Final = 20_000  # expressions looked at in one file; about what lies beyond nothing is said
 _READS_FILES: Final = frozenset({"open", "input", "eval", "exec", "__import__"})
 _SETTINGS: Final = frozenset(
     {"device", "dtype", "finfo", "iinfo", "floatx", "get_default_dtype", "is_available", "default_rng", "epsilon"}
@@ -79,7 +79,7 @@ def _first_leak(lookup: Lookup, values: _Values, name: str) -> tuple[_Code, str,
         for read, _ in ordered:
             if read not in followed:
                 followed.add(read)
-                todo += _behind(lookup.program, read)
+                todo += _behind(lookup.program, values, read)
     return None
 
 
@@ -96,9 +96,9 @@ def _answer(lookup: Lookup, name: str) -> Iterator[_Code]:
         yield _function(head, node, reads(scan(node)))
 
 
-def _behind(program: Program, name: str) -> Iterator[_Code]:
+def _behind(program: Program, values: _Values, name: str) -> Iterator[_Code]:
     """The functions that calling `name` may run."""
-    found = program.definition(name)
+    found = values.bound_by(name)
     if found is None:
         return
     index, node = found
@@ -129,6 +129,7 @@ class _Values:
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        self._steps = 0
         self._known: dict[str, ast.stmt | None] = {}
         self._blocks: dict[int, dict[str, ast.stmt]] = {}  # piece -> name -> the statement that binds it last
         self._parts: dict[int, dict[str, ast.expr]] = {}  # id of an assignment -> name -> the value it gets
@@ -136,7 +137,7 @@ class _Values:
     def data(self, name: str) -> ast.stmt | None:
         """The assignment that gives `name` its value in the end, unless that is a setting or no assignment."""
         if name not in self._known:
-            at = self._bound_by(name, None)
+            at = self.bound_by(name)
             leaks = at is not None and isinstance(at[1], _Assignment) and not self._is_setting(name, *at)
             self._known[name] = at[1] if leaks and at is not None else None
         return self._known[name]
@@ -145,11 +146,11 @@ class _Values:
         """Whether the value is an object of a class of the file: a layer or a model, made once for all."""
         value = getattr(node, "value", None)
         chain = chain_of(value.func)[0] if isinstance(value, ast.Call) else None
-        definition = None if chain is None or chain.tail else self._program.definition(chain.root)
-        return definition is not None and isinstance(definition[1], ast.ClassDef)
+        at = None if chain is None or chain.tail else self.bound_by(chain.root)
+        return at is not None and isinstance(at[1], ast.ClassDef)
 
-    def _bound_by(self, name: str, before: int | None) -> tuple[int, ast.stmt] | None:
-        """The last statement that binds a name, and its piece; inside blocks only assignments are recognised."""
+    def bound_by(self, name: str, before: int | None = None) -> tuple[int, ast.stmt] | None:
+        """The last statement that binds a name, and its piece; None for loop variables and the like."""
         index = self._program.binding(name, before)
         if index is None:
             return None
@@ -166,13 +167,12 @@ class _Values:
         todo: list[tuple[ast.AST, int]] = []
         seen = {(name, index)}
         self._add(todo, name, index, node)
-        for _ in range(_MAX_STEPS):
-            if not todo:
-                return True
+        while todo and self._steps < _MAX_STEPS:
+            self._steps += 1
             value, here = todo.pop()
             match value:
                 case ast.Name(id=read):
-                    if (at := self._bound_by(read, here)) is not None and (read, at[0]) not in seen:
+                    if (at := self.bound_by(read, here)) is not None and (read, at[0]) not in seen:
                         seen.add((read, at[0]))
                         self._add(todo, read, *at)
                 case ast.Call():
@@ -207,23 +207,24 @@ class _Values:
         chain, _ = chain_of(called)
         if chain is None:
             return False
-        at = self._bound_by(chain.root, here)
-        if at is None and not chain.tail:
-            return chain.root in BUILTINS and chain.root not in _READS_FILES
-        if at is None or not isinstance(at[1], ast.Import | ast.ImportFrom):
+        at = self.bound_by(chain.root, here)
+        if at is None and not chain.tail and chain.root in BUILTINS:
+            return chain.root not in _READS_FILES
+        # what nothing binds may come from a star import
+        if not (self._program.stars if at is None else isinstance(at[1], ast.Import | ast.ImportFrom)):
             return False
         last = (chain.root, *chain.tail)[-1]
         if call.args and self._is_function(call.args[0], here):
             return True
         if last in _SETTINGS:
             return not any(isinstance(part, ast.List | ast.Tuple) for part in call.args)
-        return last[:1].isupper() and last not in _HOLDS_DATA and "datasets" not in chain.tail
+        return last[:1].isupper() and last not in _HOLDS_DATA and "datasets" not in (chain.root, *chain.tail)
 
     def _is_function(self, value: ast.expr, here: int) -> bool:
         if isinstance(value, ast.Lambda):
             return True
         chain, _ = chain_of(value)
-        at = None if chain is None else self._bound_by(chain.root, here)
+        at = None if chain is None else self.bound_by(chain.root, here)
         if chain is None or at is None:
             return False
         return isinstance(at[1], Function | ast.ClassDef) or (
@@ -232,13 +233,18 @@ class _Values:
 
 
 def _binders(block: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
-    """Names and the statements of a block that bind them: definitions and assignments."""
+    """Names and the statements of a block that bind them, in order: definitions, imports and assignments."""
     for node in statements(block):
         if isinstance(node, Function | ast.ClassDef):
             yield node.name, node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name.partition(".")[0], node
         elif isinstance(node, _Assignment):
-            for name in scan(node).bound:
-                yield name, node
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                for part in ast.walk(target):
+                    if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                        yield part.id, node
 
 
 def _parts(node: _Assignment) -> Iterator[tuple[str, ast.expr]]:

@@ -7,6 +7,7 @@ Where nothing is writable `open_cgroups` says why, and the sandbox goes on in mo
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 
 _V1_NEEDED = ("memory", "pids")
 _V1_OPTIONAL = ("cpu",)
+_LEAF = "grader-main"  # where this process itself goes in version 2
+_COUNT = itertools.count(1)  # several sandboxes of one process keep apart
 
 
 @dataclass
@@ -124,11 +127,12 @@ def open_cgroups(proc_cgroup: str = "/proc/self/cgroup", root: str = "/sys/fs/cg
                 own[name] = path
     except OSError as error:
         return f"{proc_cgroup} cannot be read ({error.strerror})"
-    name = f"grader-{os.getpid()}"
+    name = f"grader-{os.getpid()}-{next(_COUNT)}"
     if all(controller in own for controller in _V1_NEEDED):
         return _open_v1(own, Path(root), name)
     if "" in own:
-        return _open_v2(Path(root) / own[""].lstrip("/"), name)
+        base = Path(root) / own[""].lstrip("/")
+        return _open_v2(base.parent if base.name == _LEAF else base, name)
     return "the kernel offers no memory controller"
 
 
@@ -159,7 +163,7 @@ def _open_v2(base: Path, name: str) -> Cgroups | str:
         if "memory" not in available or "pids" not in available:
             return f"cgroup v2 {base} has no memory and pids controllers"
         wanted = " ".join(f"+{c}" for c in ("memory", "pids", "cpu") if c in available)
-        leaf = base / "grader-main"
+        leaf = base / _LEAF
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(os.getpid()))
         (base / "cgroup.subtree_control").write_text(wanted)

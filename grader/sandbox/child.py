@@ -134,6 +134,8 @@ class Child:
         self._wall_left = self._limits.wall_s
         self._cpu_start: float | None = None
         self._output_start = 0
+        self._out_closed = False
+        self._looked = 0.0
         self._resident_mib = 0
         self._poll = select.poll()
         for fd in (self._read_fd, self._out_fd, self._write_fd):
@@ -147,6 +149,7 @@ class Child:
         """Starts the allowance of one check; its requests share it."""
         self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
         self._cpu_start = None  # read at the first look: a short check never pays for it
+        self._looked = time.monotonic()
         self._limit_memory(min(limits.memory_mib, self._budget_mib))
 
     def _limit_memory(self, memory_mib: int) -> None:
@@ -290,12 +293,14 @@ class Child:
         started = time.monotonic()
         timeout = max(0.0, min(self._wall_left, _SAMPLE_S))
         ready = self._poll.poll(timeout * 1000 + 1)
-        self._wall_left -= time.monotonic() - started
+        now = time.monotonic()
+        self._wall_left -= now - started
         if self._wall_left <= 0:
             self._end(Reason.WALL)
         if any(fd == self._out_fd for fd, _ in ready):
             self._drain_output()
-        if not ready:
+        if now - self._looked >= _SAMPLE_S:  # by the clock: a child that keeps a pipe busy is looked at too
+            self._looked = now
             self._look()
 
     def _look(self) -> None:
@@ -327,7 +332,10 @@ class Child:
                 piece = os.read(self._out_fd, 65536)
             except BlockingIOError:
                 return
-            if not piece:
+            if not piece:  # closed by the child: it would be reported as readable for ever
+                if not self._out_closed:
+                    self._out_closed = True
+                    self._poll.unregister(self._out_fd)
                 return
             self.output_bytes += len(piece)
             self._keep(piece)

@@ -60,6 +60,7 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
         if kind == wire.BYE:
             return
         driver.used.clear()
+        driver.budget = Budget()
         values: list[wire.Value] = []
         try:
             for number, step in enumerate(steps):
@@ -175,6 +176,21 @@ def _warm_torch() -> None:
     optimiser.step()
 
 
+class Budget:
+    """What one reply may still carry; the grader ends a child that sends more, so it is refused here, in words."""
+
+    def __init__(self) -> None:
+        self.items, self.size = wire.DEFAULT_LIMITS.max_nodes - 500, wire.DEFAULT_LIMITS.max_bytes - (1 << 20)
+
+    def take(self, size: int = 16) -> None:
+        self.items -= 1
+        self.size -= size
+        if self.items < 0:
+            raise Refused(f"the results hold more than {wire.DEFAULT_LIMITS.max_nodes - 500:,} items; return arrays")
+        if self.size < 0:
+            raise Refused(f"the results are larger than {(wire.DEFAULT_LIMITS.max_bytes >> 20) - 1} MiB")
+
+
 class Refused(Exception):
     """A value that cannot leave the child, with the reason in words for the student."""
 
@@ -231,6 +247,7 @@ class Driver:
         self.program: Any = None
         self.objects: dict[int, Any] = {}
         self.replaying = False
+        self.budget = Budget()
         self.used: set[str] = set()
         self.watched: set[str] = set()
         self.watched_ops: set[str] = set()
@@ -353,6 +370,7 @@ class Driver:
     def script(self, steps: list[Any]) -> list[Any]:
         """["ok", value] or ["error", failure] a step; after an error the rest is not run."""
         self.objects.clear()
+        self.budget = Budget()
         results: list[Any] = []
         for step in steps:
             try:
@@ -390,16 +408,19 @@ class Driver:
     def plain(self, thing: Any, slot: int = 0, depth: int = 0) -> wire.Value:
         """An object as a value of the protocol; what is not one travels as a Handle of its slot, 0 if it has none."""
         kind = type(thing)
-        if thing is None or kind in (bool, float, bytes):
+        self.budget.take()
+        if thing is None or kind in (bool, float):
             return thing
+        if isinstance(thing, bytes):
+            return self.bounded(bytes(thing))
         if isinstance(thing, int):
-            return bool(thing) if kind is bool else int.__index__(thing)
+            return bool(thing) if kind is bool else whole_number(thing)
         if isinstance(thing, float):
             return float.__float__(thing)
         if isinstance(thing, str):
-            return str.__str__(thing)[: 64 << 10]
+            return self.text(str.__str__(thing))
         if isinstance(thing, (np.ndarray, np.generic)):
-            return plain_array(np.asarray(thing))
+            return self.array(np.asarray(thing))
         if isinstance(thing, (list, tuple, dict)):
             if depth >= MAX_DEPTH:
                 raise Refused(f"the result is nested deeper than {MAX_DEPTH} levels")
@@ -412,6 +433,19 @@ class Driver:
         tensor = self.tensor(thing)
         return handle(slot, thing) if tensor is None else tensor
 
+    def text(self, value: str) -> str:
+        if len(value.encode("utf-8", "replace")) > wire.DEFAULT_LIMITS.max_str:
+            raise Refused(f"the result is a text of more than {wire.DEFAULT_LIMITS.max_str >> 10} KiB")
+        return str(self.bounded(value))
+
+    def bounded(self, value: Any) -> Any:
+        self.budget.take(len(value))
+        return value
+
+    def array(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        self.budget.take(array.nbytes)
+        return plain_array(array)
+
     def tensor(self, thing: Any) -> wire.Tensor | None:
         if self.runtime == "tensorflow":
             tf = self.framework
@@ -420,11 +454,11 @@ class Driver:
             if isinstance(thing, (tf.Tensor, tf.Variable)):
                 if not hasattr(thing, "numpy"):
                     raise Refused("the result is a symbolic tensor without a value; return an eager tensor")
-                return wire.Tensor("tensorflow", plain_array(np.asarray(thing.numpy())))
+                return wire.Tensor("tensorflow", self.array(np.asarray(thing.numpy())))
         elif self.runtime == "torch" and isinstance(thing, self.framework.Tensor):
             if thing.is_sparse:
                 thing = thing.to_dense()
-            return wire.Tensor("torch", plain_array(thing.detach().resolve_conj().resolve_neg().cpu().numpy()))
+            return wire.Tensor("torch", self.array(thing.detach().resolve_conj().resolve_neg().cpu().numpy()))
         return None
 
     def failure(self, error: BaseException) -> dict[str, Any]:
@@ -459,6 +493,13 @@ def item(thing: Any, index: int, count: int) -> Any:
     if not isinstance(thing, (tuple, list)) or len(thing) != count:
         raise Refused(f"{count} values were asked for")
     return thing[index]
+
+
+def whole_number(thing: int) -> int:
+    value = int.__index__(thing)
+    if value.bit_length() > 4000:
+        raise Refused("the result is an integer of more than 1,200 digits")
+    return value
 
 
 def stacked(values: list[Any]) -> Any:

@@ -104,8 +104,12 @@ class Zygote:
         self._exits: dict[int, _Waiting] = {}
         self._dead: str | None = None
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = _start(config, runtime, mode, theirs)
+        try:
+            with theirs:
+                self._process = _start(config, runtime, mode, theirs)
+        except BaseException:
+            self._control.close()
+            raise
         self._hello()
         self._reader = threading.Thread(target=self._read, name=f"zygote-{runtime}", daemon=True)
         self._reader.start()
@@ -444,6 +448,7 @@ class _Lane:
         self._zygote = make()
         self._parked: deque[Child] = deque()
         self._changed = threading.Condition()
+        self._replacing = threading.RLock()
         self._busy = 0  # children taken and not closed yet
         self._closing = False
         self._error: SandboxError | None = None
@@ -451,7 +456,11 @@ class _Lane:
         self._thread.start()
 
     def zygote(self) -> Zygote:
-        return self._zygote
+        """The living zygote; a new one when the last was killed. Raises SandboxError."""
+        with self._replacing:
+            if not self._zygote.alive:
+                self._replace()
+            return self._zygote
 
     def _refill(self) -> None:
         while True:
@@ -460,13 +469,14 @@ class _Lane:
                 if self._closing:
                     return
             try:
-                if not self._zygote.alive or self._zygote.forks >= _FORKS_A_ZYGOTE:
-                    self._replace()
-                child = self._zygote.spawn()
+                with self._replacing:
+                    if self._zygote.forks >= _FORKS_A_ZYGOTE:
+                        self._replace()
+                child = self.zygote().spawn()
                 self._prepare(child)
-            except SandboxError as error:
+            except (SandboxError, OSError) as error:  # an error of the machine must not end the supply
                 with self._changed:
-                    self._error = error
+                    self._error = error if isinstance(error, SandboxError) else SandboxError(str(error))
                     self._changed.notify_all()
                 continue
             with self._changed:
@@ -499,6 +509,7 @@ class _Lane:
         old, self._zygote = self._zygote, self._make()
         with self._changed:
             stale, self._parked = list(self._parked), deque()
+            self._changed.notify_all()
         for child in stale:
             child.close()
         if not old.alive:

@@ -338,5 +338,8 @@ class _Reader:
         raw = self.take(size)
         if code == 0 and raw.translate(None, b"\0\1"):
             raise WireError("a truth value that is neither 0 nor 1")
-        array: Array = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        try:
+            array: Array = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        except ValueError:  # empty, with other dimensions whose product no array can have
+            raise WireError("an empty array of an impossible shape") from None
         return array

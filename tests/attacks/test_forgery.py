@@ -263,7 +263,9 @@ RIGHT = {
         "return super().backward(grad_y)",
     ),
     "memmap": relu(
-        "super().forward(x)\nm = np.memmap(f'/tmp/{id(x)}-{time.monotonic_ns()}', dtype='f8', mode='w+', shape=x.shape)\nm[:] = np.maximum(x, 0)\nreturn m",
+        "super().forward(x)\n"
+        "name = f'/tmp/{time.monotonic_ns()}'\n"
+        "m = np.memmap(name, dtype='f8', mode='w+', shape=x.shape)\nm[:] = np.maximum(x, 0)\nreturn m",
         "return super().backward(grad_y)",
     ),
 }
@@ -373,8 +375,8 @@ EXFILTRATE = "v = f'LEAK{float(np.ravel(x)[0])!r}KAEL'\n"
         "return type(v, (), {})()",
         "raise type(v, (Exception,), {})()",
         "return {v: 1}",
-        # FLAW (grading.py, Engine._run): what was printed during hidden checks is shown; drop the output of a child from
-        # the first byte of a hidden check to its end, or show prints of visible checks only.
+        # FLAW (grading.py, Engine._run): what was printed during hidden checks is shown; drop the output of a child
+        # from the first byte of a hidden check to its end, or show prints of visible checks only.
         "print(v); return np.zeros_like(x)",
     ],
 )
@@ -404,8 +406,10 @@ def test_same_file_same_verdict_and_other_file_other_inputs(arena: Arena) -> Non
 def test_grading_stays_a_verdict(arena: Arena) -> None:
     """Values at the edge of every type: whatever they are, the report is a verdict."""
     values = (
-        "np.float16('nan')", "np.uint64(2**64-1)", "2**64", "-2**63-1", "np.zeros((1,)*8)", "np.int8(1)", "True", "b'x'*1000",
-        "[]", "()", "{}", "[[1, 2], [3]]", "[None, 1.0]", "np.zeros((3, 0, 2))", "np.array(5)", "np.array(1j)", "1e-310 * x",
+        "np.float16('nan')", "np.uint64(2**64-1)", "2**64", "-2**63-1", "np.zeros((1,)*8)", "np.int8(1)", "True",
+        "b'x'*1000",
+        "[]", "()", "{}", "[[1, 2], [3]]", "[None, 1.0]", "np.zeros((3, 0, 2))", "np.array(5)", "np.array(1j)",
+        "1e-310 * x",
         "x * 1e300 * 1e300", "-x", "x * 2", "x.T", "np.array([np.nan, np.inf, -np.inf])", "'x' * 10**5", "float('nan')",
         "{'a': {'b': {'c': {'d': 1}}}}", "(x, x)", "object", "np", "lambda: 1", "type", "...", "NotImplemented", "1j",
         "range(10)", "bytearray(9)", "memoryview(b'x')", "set([1])", "np.random.default_rng()", "np.dtype('f8')",
@@ -438,8 +442,8 @@ def test_an_empty_array_with_a_huge_dimension_is_cheap(arena: Arena) -> None:
     assert graded.seconds < 2.0
 
 
-# FLAW (numerics.py, _weighted): the outputs of a *student's* forward are multiplied with the upstream gradient before
-# anybody looks at their shape; 30 MB of truth values become 1.4 GB. Compare shapes first.
+# The outputs of a student's forward are multiplied with the upstream gradient before their shape is compared: one byte
+# becomes 48. The limit of one answer keeps that below 100 MiB.
 def test_outputs_of_another_shape_are_not_broadcast(arena: Arena) -> None:
     code = (
         "class Matmul(HonestMatmul):\n"
@@ -461,10 +465,8 @@ def test_outputs_of_another_shape_are_not_broadcast(arena: Arena) -> None:
     assert peak < 100 << 20, f"{peak >> 20} MiB"
 
 
-# FLAW (grading.py, explain / sessions.py, Reference.replay): arguments that a student's code returned are replayed in the
-# reference child. Large ones make its reply too large, or take too long: ChildEnded there is SandboxError, and with it a
-# report of grader_error that the student caused. Leave steps out whose arguments are the student's and large; a replay
-# that fails must cost the diagnosis only, never the verdict.
+# Arguments that a student's code returned are replayed in the reference child; large ones must not break it, for that
+# would be a grader_error that a student can cause.
 @pytest.mark.parametrize("count", [200_000, 1_500_000])
 def test_replaying_a_students_values_cannot_break_the_reference(arena: Arena, count: int) -> None:
     code = (

@@ -9,8 +9,6 @@ import pytest
 
 from grader.sandbox.cgroups import Cgroups, Slot, open_cgroups
 
-NAME = f"grader-{os.getpid()}"
-
 
 def write(path: Path, text: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +21,12 @@ def empty(folder: Path) -> None:
     for file in folder.iterdir():
         if file.is_file():
             file.unlink()
+
+
+def in_the_way(folder: Path) -> None:
+    """Nothing can be made in here: not by permission, for root may write everywhere."""
+    folder.rmdir()
+    folder.symlink_to("/proc/self/task")
 
 
 def opened(proc: Path, root: Path) -> Cgroups:
@@ -45,13 +49,13 @@ class TestVersion2:
         base = root / "app"
         assert (base / "grader-main" / "cgroup.procs").read_text() == str(os.getpid())
         assert (base / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
-        assert (base / NAME / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+        assert (groups.parents["unified"] / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
 
     def test_limits_of_a_slot(self, root: Path, tmp_path: Path) -> None:
         slot = opened(tmp_path / "proc", root).take()
         slot.limit(100, processes=9)
         slot.add(4711)
-        folder = root / "app" / NAME / "slot0"
+        folder = slot.folders["unified"]
         values = {
             name: (folder / name).read_text() for name in ("memory.max", "memory.swap.max", "pids.max", "cgroup.procs")
         }
@@ -60,7 +64,7 @@ class TestVersion2:
 
     def test_kills_since_the_last_limit_count(self, root: Path, tmp_path: Path) -> None:
         slot = opened(tmp_path / "proc", root).take()
-        events = write(root / "app" / NAME / "slot0" / "memory.events", "low 7\noom 3\noom_kill 2\n")
+        events = write(slot.folders["unified"] / "memory.events", "low 7\noom 3\noom_kill 2\n")
         slot.limit(100)
         assert slot.failures() == 2
         assert not slot.exceeded()
@@ -73,7 +77,9 @@ class TestVersion2:
         first = opened(tmp_path / "proc", root)
         write(tmp_path / "proc", "0::/app/grader-main\n")  # where the first one has moved this process
         write(root / "app" / "grader-main" / "cgroup.controllers", "cpu memory pids\n")
-        assert opened(tmp_path / "proc", root).parents == first.parents
+        second = opened(tmp_path / "proc", root)
+        assert second.parents["unified"].parent == first.parents["unified"].parent == root / "app"
+        assert second.parents != first.parents
 
     @pytest.mark.parametrize("controllers", ["", "cpu", "memory", "pids cpu"])
     def test_without_controllers(self, root: Path, tmp_path: Path, controllers: str) -> None:
@@ -97,7 +103,9 @@ class TestVersion1:
     def test_a_folder_a_controller(self, root: Path, tmp_path: Path) -> None:
         groups = opened(tmp_path / "proc", root)
         assert groups.version == 1
-        assert groups.parents == {name: root / name / "job" / NAME for name in ("memory", "pids", "cpu")}
+        assert {name: path.parent for name, path in groups.parents.items()} == {
+            name: root / name / "job" for name in ("memory", "pids", "cpu")
+        }
 
     def test_limits_of_a_slot(self, root: Path, tmp_path: Path) -> None:
         slot = opened(tmp_path / "proc", root).take()
@@ -120,18 +128,19 @@ class TestVersion1:
 
     def test_a_path_that_does_not_show_in_a_container(self, root: Path, tmp_path: Path) -> None:
         write(tmp_path / "proc", "8:pids:/outside\n4:memory:/outside\n")
-        assert opened(tmp_path / "proc", root).parents == {n: root / n / NAME for n in ("memory", "pids")}
+        parents = opened(tmp_path / "proc", root).parents
+        assert {name: path.parent for name, path in parents.items()} == {n: root / n for n in ("memory", "pids")}
 
     @pytest.mark.parametrize("controller", ["memory", "pids"])
     def test_not_writable_leaves_nothing_behind(self, root: Path, tmp_path: Path, controller: str) -> None:
-        write(root / controller / "job" / NAME)  # a file in the way
+        in_the_way(root / controller / "job")
         assert f"cgroup v1 {root}/{controller}/job is not writable" in str(
             open_cgroups(str(tmp_path / "proc"), str(root))
         )
-        assert [path for path in root.rglob(NAME) if path.is_dir()] == []
+        assert list(root.rglob("grader-*")) == []
 
     def test_the_cpu_controller_is_optional(self, root: Path, tmp_path: Path) -> None:
-        write(root / "cpu" / "job" / NAME)
+        in_the_way(root / "cpu" / "job")
         groups = opened(tmp_path / "proc", root)
         assert set(groups.parents) == {"memory", "pids"}
         groups.take().limit(10)

@@ -10,8 +10,21 @@ import numpy as np
 import pytest
 
 from grader import checks
-from grader.checks import CheckFailed, Rng, check, close, expect, finite, gradient, small_first, unchanged, unpack
+from grader.checks import (
+    CheckFailed,
+    Gradient,
+    Rng,
+    check,
+    close,
+    expect,
+    finite,
+    gradients,
+    small_first,
+    unchanged,
+    unpack,
+)
 from grader.reports import Text
+from grader.sandbox.child import CallError
 from grader.sandbox.limits import CheckLimits
 from grader.sandbox.wire import Handle, Tensor
 from grader.subjects import Subject
@@ -222,12 +235,19 @@ class TestOthers:
     def test_unpack_wants_exactly_as_many(self, value: Any) -> None:
         assert "2 values are asked for (grad_x, grad_W)" in fails(unpack, value, "grad_x", "grad_W").message.en
 
-    def test_unpack_of_an_answer_gives_the_very_parts(self, subject_of: MakeSubject) -> None:
-        student, _ = subject_of(f=lambda x: (x, x + 1))
-        answer = student.f(np.ones(2))
-        first, second = unpack(answer, "a", "b")
+    def test_parts_of_an_answer_stay_there_until_they_are_looked_at(self, subject_of: MakeSubject) -> None:
+        student, channel = subject_of(f=lambda x: (x, x + 1))
+        first, second = unpack(student.f(np.ones(2)), "a", "b")
+        assert channel.frames == []
         assert np.array_equal(second - first, [1, 1])
-        assert first is answer._step.value[0]
+        assert len(channel.frames) == 1
+
+    @pytest.mark.parametrize("value", [None, 1.0, (1.0,), (1.0, 2.0, 3.0)], ids=str)
+    def test_an_answer_that_is_no_such_tuple(self, subject_of: MakeSubject, value: Any) -> None:
+        student, _ = subject_of(f=lambda: value)
+        first, _ = unpack(student.f(), "grad_x", "grad_W")
+        with pytest.raises((CheckFailed, CallError)):
+            close(first, 1.0)
 
     def test_unchanged(self, subject_of: MakeSubject) -> None:
         def spoil(x: Any) -> None:
@@ -242,6 +262,10 @@ class TestOthers:
         error = fails(unchanged, x=(kept, x), W=(spoilt, x))
         assert "input W in place" in error.message.en
         assert np.array_equal(error.got, [7, 0, 0])
+
+
+def gradient(got: Any, function: Any, at: Any, upstream: Any, rng: Rng, what: str = "the gradient") -> None:
+    gradients(Gradient(got=got, function=function, at=at, what=what), upstream=upstream, rng=rng)
 
 
 def exp_each(xs: Any) -> list[Any]:

@@ -14,6 +14,7 @@ import pytest
 from grader.errors import NotGradable
 from grader.intake.archive import unpack
 from grader.intake.source import DEFAULT_LIMITS, UploadLimits
+from grader.reports import Text
 
 
 def info(name: str, mode: int = 0) -> zipfile.ZipInfo:
@@ -55,7 +56,7 @@ def test_code_is_read_and_the_rest_is_listed_once() -> None:
     entries, left_out = unpack("hw.zip", data, DEFAULT_LIMITS)
     assert [(e.path, e.data) for e in entries] == [("hw/a.py", b"a=1"), ("hw/N.IPYNB", b"{}")]
     (entry,) = left_out
-    assert entry.where == "hw.zip"
+    assert entry.where == Text(en="hw.zip", zh="hw.zip")
     assert "hw/plot.png" in entry.what
     assert "hw/.DS_Store" in entry.what
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -97,6 +98,13 @@ def test_missing(text: str, name: str, en: str) -> None:
     assert any("\u4e00" <= c <= "\u9fff" for c in result.missing[name].zh)
 
 
+def test_a_function_where_a_class_is_asked_for_is_said_of_the_class_too() -> None:
+    result = look("def A(x): return x\ndef B(x): return x", "A", "A.m", "A.n", "B")
+    assert list(result.missing) == ["A", "A.m", "A.n"]
+    assert result.missing["A"].en == "A is a function in your file; a class A with a method m is asked for."
+    assert "A 是函数" in result.missing["A"].zh
+
+
 def test_another_asked_name_is_not_suggested() -> None:
     result = look("def softmax(x): return x\ndef sigmoid_ce(x): return x", "softmax", "softmax_ce", "sigmoid_ce")
     assert "did you mean" not in result.missing["softmax_ce"].en
@@ -189,7 +197,7 @@ def test_stub_methods() -> None:
     result = look(text, "A", "A.m", "A.n", "A.o", "A.p", "B.m", "B.n")
     assert list(result.stubs) == ["A.m", "A.o", "B.m", "B.n"]
     assert "(line 2)" in result.stubs["A.m"].en
-    assert "（第 2 行）" in result.stubs["A.m"].zh
+    assert result.stubs["A.m"].zh.startswith("A.m（第 2 行）还没有填写")
 
 
 class TestNotGradable:
@@ -256,6 +264,19 @@ class TestNotes:
         assert "np is used (line 2) but not defined; line 1 says `import numpy as npm`" in note.en
         assert "import numpy as npm" in note.zh
 
+    def test_a_misspelt_import_names_the_first_use_in_the_file(self) -> None:
+        text = "import numpy as npm\ndef g(): return np.ones(2)\n\nx = 1\ndef f(x):\n    return np.exp(x)"
+        result = look(text, "f")
+        assert list(result.typos) == ["np"]
+        assert result.typos["np"].en == (
+            "np is used (line 2) but not defined; line 1 says `import numpy as npm`. Use one name in both places."
+        )
+        assert "（第 2 行），但没有定义；第 1 行写的是 `import numpy as npm`" in result.typos["np"].zh
+        assert result.notes == (result.typos["np"],)
+
+    def test_other_undefined_names_are_no_typos(self) -> None:
+        assert not look("import numpy as np\ndef f(x): return np.exp(x) + bias", "f").typos
+
     def test_names_of_a_lost_kernel(self) -> None:
         (note,) = look_cells(["def f(x):\n    return x @ W + bias"], "f").notes
         assert "W (code cell 1, line 2)" in note.en
@@ -274,3 +295,13 @@ class TestNotes:
     )
     def test_no_note(self, text: str) -> None:
         assert not look(text, "f").notes
+
+
+def test_no_space_beside_full_width_punctuation() -> None:
+    many = "\n".join(f"def f{i}(): return name{i}\ndef f{i}(): pass" for i in range(20))
+    text = many + "\nimport numpy as npm\ndef f(): return np + a + b + c + d + e + g + h + i + j\nprint(1)"
+    result = look(text, "f", "absent", *(f"f{i}" for i in range(20)))
+    said = [*result.stubs.values(), *result.missing.values(), *result.notes, *result.typos.values()]
+    said += [t for o in result.left_out for t in (o.where, o.why)]
+    assert len(said) > 40
+    assert [t.zh for t in said if re.search(r"[，。；：、（）！？] | [，。；：、（）！？]", t.zh)] == []

@@ -146,7 +146,7 @@ class TestScripts:
     def test_magics_pasted_into_a_script(self) -> None:
         source = read("a.py", b"%matplotlib inline\na=1\n!ls\n").source
         assert source.text == "\na=1\n\n"
-        assert [(o.where, o.what) for o in source.left_out] == [("line 1", "%matplotlib inline"), ("line 3", "!ls")]
+        assert [(o.where.en, o.what) for o in source.left_out] == [("line 1", "%matplotlib inline"), ("line 3", "!ls")]
 
 
 class TestNotebooks:

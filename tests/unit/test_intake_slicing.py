@@ -229,7 +229,7 @@ class TestLeftOut:
             "if a: b",
             "a.b = 1; a == 2",
         ]
-        entries = [(o.where, o.what, o.why.en) for o in cut_cells(cells, "f").left_out]
+        entries = [(o.where.en, o.what, o.why.en) for o in cut_cells(cells, "f").left_out]
         assert entries == [
             ("code cell 1, lines 1-2", "import os, import sys", "imports that the functions asked for do not use"),
             ("code cell 3, lines 1-4", "a = 1", "not needed by the functions asked for"),
@@ -244,6 +244,20 @@ class TestLeftOut:
             ("code cell 8, line 1", "a == 2", "a statement at top level that defines nothing"),
         ]
 
+    def test_places_in_both_languages(self) -> None:
+        cells = ["a = 1", "b = 1\nc = 2\nprint(b)", "print(c)\ndef f(): return 1"]
+        found = [(o.where.en, o.where.zh) for o in cut_cells(cells, "f").left_out]
+        assert found == [
+            ("code cells 1-2", "第 1–2 个代码单元"),
+            ("code cells 2-3", "第 2–3 个代码单元"),
+        ]
+        (entry,) = cut_cells(["x = 1\ny = 2", "def f(): return 1"], "f").left_out
+        assert entry.where.zh == "第 1 个代码单元第 1–2 行"
+        (entry,) = cut("def f(): return 1\nx = 1\ny = 2", "f").left_out
+        assert (entry.where.en, entry.where.zh) == ("lines 2-3", "第 2–3 行")
+        (entry,) = cut("def f(): return 1\nx = 1", "f").left_out
+        assert (entry.where.en, entry.where.zh) == ("line 2", "第 2 行")
+
     def test_it_stays_short(self) -> None:
         result = cut("def f(): return 1\n" + "a = 1\nprint(1)\n" * 500, "f")
         assert len(result.left_out) == 41
@@ -251,7 +265,7 @@ class TestLeftOut:
 
     def test_magics_and_first_lines_are_shown(self) -> None:
         (entry, long) = cut_cells(["%matplotlib inline\ndef f(): return 1\ng = " + "a+" * 80 + "a"], "f").left_out
-        assert (entry.where, entry.what) == ("code cell 1, line 1", "%matplotlib inline")
+        assert (entry.where.en, entry.what) == ("code cell 1, line 1", "%matplotlib inline")
         assert long.what.endswith("…")
         assert len(long.what) == 60
 

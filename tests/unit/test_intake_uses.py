@@ -49,6 +49,12 @@ def uses(text: str, name: str = "f") -> list[str]:
         TF + "class B:\n    def g(self, x): return tf.nn.softmax(x)\nclass f(B): pass",
         "import tensorflow as ｔｆ\ndef f(x): return tf.ｎｎ.softmax(x)",
         TF + "def f(x):\n    def g(y): return tf.nn.softmax(y)\n    return g(x)",
+        TF + "f = tf.function(tf.nn.softmax)",
+        TF + "sm = tf.function(tf.nn.softmax)\ndef f(x): return sm(x)",
+        TF + "sm = lambda x: tf.nn.softmax(x)\ndef f(x): return sm(x)",
+        TF + "sm = getattr(tf.nn, 'softmax')\ndef f(x): return sm(x)",
+        TF + "def make(): return tf.nn.softmax\nf = make()",
+        TF + "if tf:\n    def h(x): return tf.nn.softmax(x)\ndef f(x): return h(x)",
         "try:\n    import tensorflow as tf\nexcept ImportError:\n    import other as tf\n"
         "def f(x): return tf.nn.softmax(x)",
     ],
@@ -67,6 +73,15 @@ def test_found(text: str) -> None:
         TF + "def f(tf): return tf.nn.softmax(1)",
         TF + "def f(x):\n    'tf.nn.softmax'\n    return tf.exp(x)  # tf.nn.softmax",
         "def f(x): return tf.nn.softmax(x)",
+        TF + "p = tf.nn.softmax(d)\nd = 1\ndef f(x): return p",
+        TF + "p: tf.Tensor = tf.nn.softmax(d)\ndef f(x): return p",
+        TF + "p = 1\np += tf.nn.softmax(d)\ndef f(x): return p",
+        TF + "p = tf.nn.softmax(d).numpy() + 1\ndef f(x): return p",
+        TF + "p = [tf.nn.softmax(i) for i in (1, 2)]\ndef f(x): return p",
+        TF + "p = {}\np['a'] = tf.nn.softmax(d)\ndef f(x): return p",
+        TF + "with tf.device('cpu'):\n    p = tf.nn.softmax(d)\ndef f(x): return p",
+        TF + "def h(x): return tf.nn.softmax(x)\np = h(d)\ndef f(x): return p",
+        TF + "q = tf.nn.softmax(d)\np = q * 2\nclass f:\n    def m(self): return p",
     ],
 )
 def test_not_found(text: str) -> None:

@@ -83,7 +83,8 @@ def none_and_lists_fail() -> None:
 def a_wrong_gradient_fails() -> None:
     x, up = np.array([[0.3, -1.0], [0.5, 1.2]]), np.ones((2, 2))
     try:
-        checks.gradient(-np.exp(x), lambda xs: [np.exp(v) for v in xs], x, up, Rng(np.random.PCG64(1)))
+        claim = checks.Gradient(got=-np.exp(x), function=lambda xs: [np.exp(v) for v in xs], at=x)
+        checks.gradients(claim, upstream=up, rng=Rng(np.random.PCG64(1)))
     except CheckFailed:
         return
     raise GuardFailed("a gradient of the wrong sign passed")
@@ -235,6 +236,11 @@ def any_shape(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(checks, "compare", lambda got, want, tol, **o: real(np.resize(got, np.shape(want)), want, tol, **o))
 
 
+def all_noise(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(checks, "taylor_rate", lambda *_: 2.0)
+    patch.setattr(numerics.Differences, "noisy", True)
+
+
 def points_for_trying(patch: pytest.MonkeyPatch) -> None:
     real = grading.result
     patch.setitem(globals(), "result", lambda o, m: dataclasses.replace(real(o, m), points=o.check.points))
@@ -274,10 +280,7 @@ DISABLED: dict[str, tuple[Patch, set[Guard]]] = {
         {a_wrong_value_fails, nan_fails, infinity_fails, a_wrong_shape_fails, a_wrong_kind_fails, none_and_lists_fail,
          a_wrong_gradient_fails},
     ),
-    "every gradient taken for noise": (
-        attribute(checks, "taylor_rate", lambda *_: 2.0),
-        {a_wrong_gradient_fails},
-    ),
+    "every gradient taken for noise": (all_noise, {a_wrong_gradient_fails}),
     "banned list emptied": (
         lambda patch: patch.setitem(globals(), "BANNED_NAMES", frozenset()),
         {a_call_of_a_banned_name_is_found, a_banned_name_in_the_source_is_found},

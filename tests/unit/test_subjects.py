@@ -77,12 +77,12 @@ class TestQueueing:
 
     def test_each_is_one_step(self, program: tuple[Subject, Any]) -> None:
         student, channel = program
-        assert student.double.each([1, 2, 3]) == [2, 4, 6]
-        assert student.plus.each([(1, 2), (3, 4)]) == [3, 7]
+        assert list(student.double.each([1, 2, 3])) == [2, 4, 6]
+        assert list(student.plus.each([(1, 2), (3, 4)])) == [3, 7]
         assert [len(frame) for frame in channel.frames] == [1, 1]
 
     def test_each_of_nothing(self, program: tuple[Subject, Any]) -> None:
-        assert program[0].double.each([]) == []
+        assert len(program[0].double.each([])) == 0
 
     def test_an_argument_is_copied_when_the_call_is_written(self, program: tuple[Subject, Any]) -> None:
         x = np.ones(2)
@@ -119,7 +119,7 @@ class TestErrors:
 
     def test_an_error_in_each_says_which_call(self, program: tuple[Subject, Any]) -> None:
         with pytest.raises(CallError) as caught:
-            program[0].plus.each([(1, 2), (1, "a"), (3, 4)])
+            list(program[0].plus.each([(1, 2), (1, "a"), (3, 4)]))
         assert caught.value.index == 1
 
     @pytest.mark.parametrize("name", ["_private", "__len__x"])
