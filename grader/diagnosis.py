@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from grader.assignments import Mistake
+from grader.numerics import as_float
 from grader.reports import Text
 from grader.sandbox.child import CallError
 from grader.sandbox.wire import Handle, Tensor
@@ -109,7 +110,7 @@ def same_value(a: Any, b: Any, deviation: float = 0.0) -> bool:
         )
     if a is None or b is None or isinstance(a, (str, bytes)) or isinstance(b, (str, bytes)):
         return type(a) is type(b) and bool(a == b)
-    x, y = np.asarray(a), np.asarray(b)
+    x, y = (np.asarray(as_float(v) if isinstance(v, int) else v) for v in (a, b))
     if x.shape != y.shape:
         return False
     x, y = x.astype(np.complex128), y.astype(np.complex128)
@@ -163,6 +164,8 @@ def _factor(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Text | None:
     if abs(factor + 1.0) < 1e-5:
         return Text(en="Your values have the opposite sign.", zh="你的结果符号相反。")
     whole = factor if abs(factor) >= 1 else 1 / factor if factor else 0.0
+    if not math.isfinite(whole):  # the reciprocal of a denormal number
+        return None
     if abs(whole - round(whole)) < 1e-4 and 2 <= abs(round(whole)) <= 100_000:
         size = f"{round(whole)}"
         if abs(factor) > 1:

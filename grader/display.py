@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from grader.reports import Json, plain_number
+from grader.sandbox.child import clean_text
 from grader.sandbox.wire import Handle, Tensor
 from grader.subjects import Answer, RemoteObject, Step
 
@@ -30,22 +31,22 @@ def show(value: Any) -> Json:
     if isinstance(value, RemoteObject):
         return show(value._step.args[0] if value._step.operation == "put" else value._step.value)
     if isinstance(value, Handle):
-        return f"<{value.kind}>"
+        return f"<{clean_text(value.kind, 100)}>"
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
         return plain_number(value)
     if isinstance(value, str):
-        return value[:MAX_TEXT]
+        return clean_text(value, MAX_TEXT)
     if isinstance(value, (list, tuple)):
         return [show(item) for item in value[:FIRST]]
     if isinstance(value, dict):
-        return {str(key)[:100]: show(item) for key, item in list(value.items())[:FIRST]}
+        return {clean_text(str(key), 100): show(item) for key, item in list(value.items())[:FIRST]}
     return f"<{type(value).__name__}>"
 
 
 def _array(array: np.ndarray[Any, Any]) -> Json:
-    if array.size <= WHOLE:
+    if 0 < array.size <= WHOLE or array.shape == (0,):
         return _tree(array.tolist())
     return {
         "shape": list(array.shape),

@@ -105,8 +105,9 @@ class Engine:
         read_ms = _ms(started)
         try:
             report = self._run(assignment, submission, piece, blank, read_ms)
-        except GraderError as error:
-            log.error("grading of %s failed: %s", assignment.name, error)
+        except Exception as error:  # the edge: whatever went wrong in here is ours, and costs no points
+            foreseen = isinstance(error, GraderError)
+            log.error("grading of %s failed: %s", assignment.name, error, exc_info=not foreseen)
             fault = replace(blank, status=ReportStatus.GRADER_ERROR, notes=(wording.grader_fault(),))
             return replace(fault, timings_ms={"total": _ms(started)})
         return replace(report, timings_ms={**report.timings_ms, "total": _ms(started)})
@@ -274,6 +275,8 @@ class Run:
             outcome.message = self.banned_text(outcome)  # the exception only says that the library is not there
             return
         elif isinstance(failure.value, CallError):
+            if not outcome.check.visible:
+                return  # even the name of an exception may carry an input
             outcome.error = f"{failure.value.type}: {failure.value.text.splitlines()[0] if failure.value.text else ''}"
             outcome.line = self.place(failure.value)
         leak = self.piece.leaks.get(outcome.at[0].call) if outcome.at else None

@@ -79,7 +79,7 @@ def compare(
         return Difference(flaw=Flaw.NOTHING, got=None, expected=want)
     if not isinstance(got, (np.ndarray, np.generic, bool, int, float)):
         return Difference(flaw=Flaw.NOT_ARRAY, got=got, expected=want)
-    have = np.asarray(got) if not isinstance(got, int) or abs(got) < 2**63 else np.asarray(_as_float(got))
+    have = np.asarray(got) if not isinstance(got, int) or abs(got) < 2**63 else np.asarray(as_float(got))
     if have.shape != want.shape:
         return Difference(flaw=Flaw.SHAPE, got=have, expected=want)
     if not _kinds_agree(have.dtype.kind, want.dtype.kind, exact_kind):
@@ -94,7 +94,7 @@ def compare(
     return _compare_values(have, want, a, low, high, tolerance)
 
 
-def _as_float(number: int) -> float:
+def as_float(number: int) -> float:
     """A whole number beyond NumPy's, as a float; beyond every float it is infinite."""
     try:
         return float(number)

@@ -15,7 +15,7 @@ import numpy as np
 
 from grader.numerics import Difference, Flaw
 from grader.reports import Text
-from grader.sandbox.child import Reason
+from grader.sandbox.child import Reason, clean_text
 from grader.sandbox.limits import CheckLimits
 from grader.sandbox.wire import Handle, Tensor
 
@@ -49,7 +49,8 @@ def kind_of(value: Any) -> tuple[str, str]:
     if value is None:
         return "None", "None"
     if isinstance(value, Handle) or hasattr(value, "kind"):
-        return f"an object of type {value.kind}", f"类型为 {value.kind} 的对象"
+        kind = clean_text(str(value.kind), 100)
+        return f"an object of type {kind}", f"类型为 {kind} 的对象"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}", f"{len(value)} 个元素的 {type(value).__name__}"
     return f"a {type(value).__name__}", f"{type(value).__name__} 类型的值"

@@ -308,7 +308,7 @@ def report(status: ReportStatus = ReportStatus.GRADED) -> Report:
     return Report(
         assignment="assignment", assignment_version="0", status=status, score=0, max_score=1, checks=(check,),
         parts=(PartScore(name="part", score=0, max_score=1),), notes=(text,),
-        left_out=(LeftOut(where="line 1", what="print()", why=text),),
+        left_out=(LeftOut(where=text, what="print()", why=text),),
     )  # fmt: skip
 
 

@@ -58,10 +58,10 @@ class CallError(Exception):
     """
 
     def __init__(self, failure: dict[str, Any]) -> None:
-        self.type = clean_text(str(failure.get("type")), 100)
-        self.text = clean_text(str(failure.get("message")), 2048)
+        self.type = clean_text(_text(failure.get("type")), 100)
+        self.text = clean_text(_text(failure.get("message")), 2048)
         self.lines = [
-            (str(pair[0])[:200], pair[1])
+            (_text(pair[0])[:200], pair[1])
             for pair in _list(failure.get("lines"))[-20:]
             if isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int
         ]
@@ -84,7 +84,12 @@ _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 def names(value: Any) -> frozenset[str]:
     """A list of names from the child, bounded."""
-    return frozenset(str(item)[:200] for item in _list(value)[:100])
+    return frozenset(item[:200] for item in _list(value)[:100] if isinstance(item, str))
+
+
+def _text(value: Any) -> str:
+    """A text from the child; printing anything else could take longer than grading."""
+    return value if isinstance(value, str) else ""
 
 
 def _list(value: Any) -> list[Any]:
@@ -93,11 +98,15 @@ def _list(value: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the zygote saw a child end. status: exit code, or minus the signal. cpu_s and peak_mib over its life."""
+    """How the zygote saw a child end. status: exit code, or minus the signal. cpu_s and peak_mib over its life.
+
+    orphaned: the zygote itself ended first, which is no fault of the child's.
+    """
 
     status: int
     cpu_s: float
     peak_mib: int
+    orphaned: bool = False
 
 
 class Child:
@@ -136,6 +145,7 @@ class Child:
         self._output_start = 0
         self._out_closed = False
         self._looked = 0.0
+        self._started = 0.0  # since when the open question has been sent or waited for
         self._resident_mib = 0
         self._poll = select.poll()
         for fd in (self._read_fd, self._out_fd, self._write_fd):
@@ -176,9 +186,14 @@ class Child:
 
     # Requests --------------------------------------------------------------------------------------------------
 
+    def go(self) -> None:
+        """Lets the child lock itself down: it is in its control group by now. Raises OSError when it is gone."""
+        os.write(self._write_fd, b"G")
+
     def wait_ready(self, timeout_s: float) -> None:
         """Waits for the READY frame that follows lock-down and warm-up. Raises SandboxError, for this is ours."""
         self._wall_left = timeout_s
+        self._started = time.monotonic()
         self._limits = CheckLimits(cpu_s=timeout_s, wall_s=timeout_s)
         try:
             kind, _ = self._receive(0, (wire.READY,))
@@ -195,14 +210,18 @@ class Child:
         if self._inbox or self._poll_now():
             self._end(Reason.PROTOCOL, "it sent bytes that nobody asked for")
         self._awaited = len(steps)
+        self._started = time.monotonic()
         self._send(wire.frame(wire.REQUEST, self._call_id, wire.encode(steps)))
+        self._wall_left -= time.monotonic() - self._started
 
     def receive(self) -> tuple[list[wire.Value], frozenset[str]]:
         """The answer: a value for every step, and the watched names that were used on the way.
 
         Raises CallError when the student's code raised, ChildEnded when the child had to be or was ended.
         """
+        self._started = time.monotonic()
         kind, payload = self._receive(self._call_id, (wire.RESULT, wire.ERROR))
+        self._wall_left -= time.monotonic() - self._started
         try:
             answer = wire.decode(payload, self.answer_limits)
         except wire.WireError as error:
@@ -238,6 +257,7 @@ class Child:
         if not view:
             return
         self._poll.register(self._write_fd, select.POLLOUT)
+        self._poll.unregister(self._read_fd)  # an early answer would be reported as readable again and again
         try:
             while view:
                 self._wait()
@@ -249,6 +269,7 @@ class Child:
                     self._ended_by_itself()
         finally:
             self._poll.unregister(self._write_fd)
+            self._poll.register(self._read_fd, select.POLLIN)
 
     def _receive(self, call_id: int, kinds: tuple[int, ...]) -> tuple[int, bytes]:
         """Exactly one frame for the open question; bytes after it are a breach."""
@@ -290,13 +311,11 @@ class Child:
 
     def _wait(self) -> None:
         """Until something is readable or writable; charges the wall allowance and looks at the other limits."""
-        started = time.monotonic()
-        timeout = max(0.0, min(self._wall_left, _SAMPLE_S))
-        ready = self._poll.poll(timeout * 1000 + 1)
-        now = time.monotonic()
-        self._wall_left -= now - started
-        if self._wall_left <= 0:
+        left = self._wall_left - (time.monotonic() - self._started)
+        if left <= 0:
             self._end(Reason.WALL)
+        ready = self._poll.poll(min(left, _SAMPLE_S) * 1000 + 1)
+        now = time.monotonic()
         if any(fd == self._out_fd for fd, _ in ready):
             self._drain_output()
         if now - self._looked >= _SAMPLE_S:  # by the clock: a child that keeps a pipe busy is looked at too
@@ -359,11 +378,12 @@ class Child:
 
     def _ended_by_itself(self) -> NoReturn:
         """The pipe is closed: the process exited, was killed by the kernel, or closed the descriptor and lives on."""
-        readable, _, _ = select.select([self.pidfd], [], [], 0.2)
-        if not readable:
+        if not self._exited_within(200):
             self._end(Reason.PROTOCOL, "it closed the answer pipe")
         memory = self.memory_exceeded()
         self.close()
+        if self.exit is None or self.exit.orphaned:
+            raise SandboxError("the zygote ended, and its children with it")
         status = self.exit.status if self.exit else 0
         if memory and status == -signal.SIGKILL:
             raise ChildEnded(Reason.MEMORY)
@@ -375,7 +395,12 @@ class Child:
 
     def dead(self) -> bool:
         """Whether the process has ended without being asked to."""
-        return bool(select.select([self.pidfd], [], [], 0)[0])
+        return self._exited_within(0)
+
+    def _exited_within(self, milliseconds: int) -> bool:
+        poll = select.poll()  # not select.select, which takes no descriptor above 1023
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(milliseconds))
 
     @property
     def closed(self) -> bool:

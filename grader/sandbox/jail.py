@@ -238,7 +238,8 @@ def settle_descriptors(job_read: int, job_write: int, out: int, proc: int) -> in
 def set_limits(address_space: int, cpu_s: int, process_limit: bool) -> None:
     """rlimits of one child. Soft equals hard: process 1 of a pid namespace ignores SIGXCPU.
 
-    address_space: bytes, the size at the fork plus the budget. Threads count per user namespace since Linux 5.14.
+    address_space: bytes, the size at the fork plus the budget. cpu_s: 0 for no limit. Threads count per user namespace
+    since Linux 5.14.
     """
     limits = {
         resource.RLIMIT_AS: address_space,
@@ -256,6 +257,8 @@ def set_limits(address_space: int, cpu_s: int, process_limit: bool) -> None:
     }
     if process_limit:
         limits[resource.RLIMIT_NPROC] = 32
+    if not cpu_s:
+        del limits[resource.RLIMIT_CPU]
     for which, value in limits.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)

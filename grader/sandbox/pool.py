@@ -7,6 +7,7 @@ that has never been used and a background thread forks its successor, so a stude
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import RuntimeMissing, SandboxError, SandboxUnavailable
-from grader.sandbox.cgroups import Cgroups, Slot, open_cgroups
+from grader.sandbox.cgroups import Cgroups, open_cgroups
 from grader.sandbox.child import CallError, Child, ChildEnded, Exit
 from grader.sandbox.limits import CheckLimits, Mode
 
@@ -165,68 +166,63 @@ class Zygote:
     def alive(self) -> bool:
         return self._dead is None
 
-    def spawn(self) -> Child:
-        """A fresh child, locked down, warm and parked. Raises SandboxError."""
-        slot = self.cgroups.take() if self.cgroups else None
-        try:
-            return self._spawn(slot)
-        except BaseException:
-            if slot is not None and self.cgroups is not None:
-                self.cgroups.give_back(slot)
-            raise
+    def spawn(self, *, cpu_s: int | None = None) -> Child:
+        """A fresh child, locked down, warm, parked. cpu_s: CPU over its life, 0 for no limit. Raises SandboxError."""
+        with contextlib.ExitStack() as undo:
+            slot = None
+            if self.cgroups is not None:
+                slot = self.cgroups.take()
+                undo.callback(self.cgroups.give_back, slot)
+            try:
+                child = self._fork(self.config.cpu_s if cpu_s is None else cpu_s)
+                undo.callback(child.close)
+                if slot is not None:
+                    slot.limit(self.config.memory_mib + _RESERVE_MIB)
+                    slot.add(child.pid)
+                    child.memory_exceeded = slot.exceeded
+                child.go()
+                child.wait_ready(_PARKED_READY_S)
+            except OSError as error:
+                raise SandboxError(f"a child of the {self.runtime} zygote could not be made: {error}") from error
+            undo.pop_all()  # from here on closing the child gives everything back
+        if self.cgroups is not None and slot is not None:
+            child.closers.append(functools.partial(self.cgroups.give_back, slot))
+        child.origin = self
+        return child
 
-    def _spawn(self, slot: Slot | None) -> Child:
+    def _fork(self, cpu_s: int) -> Child:
+        """Asks for a fork and takes the grader's ends of its pipes. What fails here leaves nothing open."""
         identity = next(self._ids)
         gone = _Waiting()
         with self._lock:
             self._exits[identity] = gone
             self.forks += 1
-        job_read, our_write = os.pipe2(os.O_CLOEXEC)
-        our_read, job_write = os.pipe2(os.O_CLOEXEC)
-        our_out, out = os.pipe2(os.O_CLOEXEC)
-        try:
-            reply = self._ask(
-                [job_read, job_write, out],
-                op="spawn",
-                id=identity,
-                memory_mib=self.config.memory_mib,
-                cpu_s=self.config.cpu_s,
-            )
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            ours.callback(self._exits.pop, identity, None)
+            pipes = []
+            for _ in range(3):
+                read, write = os.pipe2(os.O_CLOEXEC)
+                pipes.append((read, write))
+                mine, its = (write, read) if len(pipes) == 1 else (read, write)
+                ours.callback(os.close, mine)
+                theirs.callback(os.close, its)
+            (job_read, our_write), (our_read, job_write), (our_out, out) = pipes
+            fds = [job_read, job_write, out]
+            reply = self._ask(fds, op="spawn", id=identity, memory_mib=self.config.memory_mib, cpu_s=cpu_s)
             if not reply.fds:
                 raise SandboxError(f"the {self.runtime} zygote could not fork: {reply.message}")
-        except SandboxError:
-            for fd in (our_write, our_read, our_out):
-                os.close(fd)
-            with self._lock:
-                self._exits.pop(identity, None)
-            raise
-        finally:
-            for fd in (job_read, job_write, out):
-                os.close(fd)
-        child = Child(
-            pidfd=reply.fds[0],
-            job_write=our_write,
-            job_read=our_read,
-            out=our_out,
-            wait_exit=lambda: self._wait_exit(identity, gone),
-            set_memory=lambda memory_mib: self._set_memory(identity, memory_mib),
-            budget_mib=self.config.memory_mib,
-        )
-        if slot is not None:
-            slot.limit(self.config.memory_mib + _RESERVE_MIB)
-            slot.add(child.pid)
-            child.memory_exceeded = slot.exceeded
-        try:
-            os.write(our_write, b"G")
-            child.wait_ready(_PARKED_READY_S)
-        except BaseException:
-            child.close()
-            raise
-        if slot is not None and self.cgroups is not None:
-            cgroups = self.cgroups
-            child.closers.append(lambda: cgroups.give_back(slot))
-        child.origin = self
-        return child
+            ours.callback(os.close, reply.fds[0])
+            child = Child(
+                pidfd=reply.fds[0],
+                job_write=our_write,
+                job_read=our_read,
+                out=our_out,
+                wait_exit=lambda: self._wait_exit(identity, gone),
+                set_memory=lambda memory_mib: self._set_memory(identity, memory_mib),
+                budget_mib=self.config.memory_mib,
+            )
+            ours.pop_all()
+            return child
 
     def _ask(self, fds: list[int], **request: Any) -> _Waiting:
         """One question about one child, and the zygote's reply. Raises SandboxError when there is none."""
@@ -256,7 +252,7 @@ class Zygote:
             self._exits.pop(identity, None)
         message = gone.message
         if not message:  # the zygote died first; the kernel has killed its children
-            return Exit(-9, 0.0, 0)
+            return Exit(-9, 0.0, 0, orphaned=True)
         return Exit(message["status"], message["cpu_s"], message["peak_mib"])
 
     def retire(self) -> None:
@@ -416,7 +412,7 @@ class Sandbox:
     def spawn(self, runtime: str) -> Child:
         """A child beside the parked ones, for a reference that lives long."""
         self.start(runtime)
-        return self._lanes[runtime].zygote().spawn()
+        return self._lanes[runtime].zygote().spawn(cpu_s=0)
 
     def wait_parked(self, runtime: str) -> None:
         """Until the full number of children is parked; for measurements."""

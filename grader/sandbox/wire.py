@@ -49,6 +49,7 @@ _TAGGED_F64 = struct.Struct("<Bd")
 _SHAPES = [struct.Struct(f"<BB{ndim}Q") for ndim in range(9)]
 _MAX_ENCODED_DEPTH = 32
 _MAX_BIGINT_BYTES = 512
+_MAX_OTHER_KEYS = 300
 _MAX_DIM = 2**31
 _KEY_TYPES = (str, int, bool, float, bytes, type(None))
 
@@ -309,8 +310,12 @@ class _Reader:
             items = [self.value(depth + 1) for _ in range(count)]
             return items if tag == _LIST else tuple(items)
         table: dict[Any, Value] = {}
+        others = 0  # numbers can be chosen to collide, which makes a large table slow; texts cannot
         for _ in range(count):
             key = self.value(depth + 1)
+            others += type(key) not in (str, bytes)
+            if others > _MAX_OTHER_KEYS:
+                raise WireError("too many dictionary keys that are not text")
             if type(key) not in _KEY_TYPES or key in table:
                 raise WireError("a dictionary key that is repeated or of a wrong type")
             table[key] = self.value(depth + 1)

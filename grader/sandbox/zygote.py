@@ -136,11 +136,13 @@ class Zygote:
                 jail.unshare(jail.CLONE_NEWPID, "unshare pid namespace of the child")
             base_mib = self.vm_mib()
             address_space = (base_mib + request["memory_mib"]) << 20
-            pid = os.fork()
-            if pid == 0:
-                self.child(request, fds, address_space)
-            if self.mode in "AB":
-                jail.setns(self.own_pids, jail.CLONE_NEWPID)
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    self.child(request, fds, address_space)
+            finally:
+                if self.mode in "AB":  # also after a fork that failed, or the next unshare would fail too
+                    jail.setns(self.own_pids, jail.CLONE_NEWPID)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             step = str(error.filename or "fork")

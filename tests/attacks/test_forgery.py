@@ -373,10 +373,9 @@ EXFILTRATE = "v = f'LEAK{float(np.ravel(x)[0])!r}KAEL'\n"
         "raise ValueError(v)",
         "return v",
         "return type(v, (), {})()",
+        # FLAW (grading.py, notes): the error of several hidden checks is told in a note on the whole file.
         "raise type(v, (Exception,), {})()",
         "return {v: 1}",
-        # FLAW (grading.py, Engine._run): what was printed during hidden checks is shown; drop the output of a child
-        # from the first byte of a hidden check to its end, or show prints of visible checks only.
         "print(v); return np.zeros_like(x)",
     ],
 )
@@ -387,7 +386,6 @@ def test_c13_hidden_inputs_do_not_come_back(arena: Arena, how: str) -> None:
     assert "LEAK" not in text
 
 
-# FLAW (grading.py, result): a hidden check tells its time to a microsecond; C34 asks for none.
 def test_c34_hidden_checks_tell_no_time(arena: Arena) -> None:
     graded = hidden(arena, relu("time.sleep(0.1)\nreturn np.zeros_like(x)"))
     times = [c.wall_ms for c in graded.report.checks if c.part == "Relu"]

@@ -34,6 +34,9 @@ from .arena import PROJECT, RUNNER, SECRET, Arena, children_of
 pytestmark = pytest.mark.sandbox
 
 
+State = tuple[int, int, list[int], str, list[str]]
+
+
 @contextlib.contextmanager
 def own_sandbox(parked: int = 1) -> Iterator[Sandbox]:
     """Mode B: no control groups, which another sandbox of this process might share."""
@@ -68,7 +71,7 @@ def zygote_of(sandbox: Sandbox) -> int:
 def test_nothing_is_left_at_the_end(arena: Arena) -> None:
     """I4 for a whole life: descriptors, threads, processes, mounts, control groups."""
 
-    def state() -> tuple[int, int, list[int], str, list[str]]:
+    def state() -> State:
         groups = [str(p) for p in Path("/sys/fs/cgroup").glob(f"*/**/grader-{os.getpid()}/*") if p.is_dir()]
         return (
             len(os.listdir("/proc/self/fd")),
@@ -78,14 +81,17 @@ def test_nothing_is_left_at_the_end(arena: Arena) -> None:
             sorted(groups),
         )
 
+    def within(now: State, then: State) -> bool:
+        return now[0] <= then[0] and now[1] <= then[1] and now[2:] == then[2:]
+
     before = state()
     with own_engine(arena) as engine:
         assert grade(engine, arena).score == 100
         grade(engine, arena, "import os\nclass Relu(HonestRelu):\n    def forward(self, x): os._exit(0)\n")
     deadline = time.monotonic() + 3.0
-    while state() != before and time.monotonic() < deadline:
+    while not within(state(), before) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert state() == before
+    assert within(state(), before), (state(), before)
 
 
 # FLAW (pool.py, _Lane/Sandbox.spawn): the refill thread notices a dead zygote only when a parked child is taken, but a

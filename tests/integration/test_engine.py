@@ -193,7 +193,7 @@ class TestFaultsOfStudents:
 
     @pytest.mark.parametrize(
         ("value", "words"),
-        [("2**5000", "integer"), ("'类' * 30000", "str"), ("[[0.0] * 5000] * 3", "items")],
+        [("2**5000", "integer"), ("'类' * 30000", "text"), ("[[0.0] * 5000] * 3", "items")],
     )
     def test_a_value_that_is_too_large_is_said_to_be(
         self, engine: Engine, numpy: Assignment, value: str, words: str
