@@ -138,8 +138,6 @@ def _consistent(assignment: Assignment) -> None:
     if assignment.given - heads:
         names = ", ".join(sorted(assignment.given - heads))
         raise AssignmentError(f"{assignment.folder}/assignment.toml: given names {names}, which no part asks for")
-    for lang in ("en", "zh"):
-        _read(assignment.folder / f"statement.{lang}.md")
     seen: set[str] = set()
     for check in assignment.checks:
         if check.part not in parts:

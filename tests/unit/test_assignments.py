@@ -174,7 +174,6 @@ UNNOTICED: dict[str, tuple[dict[str, str | bytes | None], tuple[str, ...]]] = {
         ("checks.py", "first"),
     ),
     "an error of another kind": ({"checks.py": "1 / 0"}, ("checks.py", "ZeroDivisionError")),
-    "a missing statement": ({"statement.zh.md": None}, ("statement.zh.md",)),
     "given that nobody asks": (
         {"assignment.toml": TOML.replace('given = ["Layer"]', 'given = ["Laver"]')},
         ("assignment.toml", "Laver"),
