@@ -15,8 +15,9 @@ from rich.text import Text as Line
 
 from grader.errors import SandboxError, SandboxUnavailable
 from grader.reports import Json
-from grader.sandbox.limits import Mode
-from grader.sandbox.pool import Sandbox, SandboxConfig, advise
+from grader.sandbox.limits import Mode, SandboxConfig
+from grader.sandbox.modes import advise
+from grader.sandbox.pool import Sandbox
 from grader.sandbox.posture import NAMESPACES, Posture, read_posture
 from grader.sandbox.selftest import Finding, self_test
 

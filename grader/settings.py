@@ -12,8 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from grader.errors import UsageError
-from grader.sandbox.limits import Mode
-from grader.sandbox.pool import SandboxConfig, missing_runtime
+from grader.sandbox.limits import Mode, SandboxConfig
+from grader.sandbox.starting import missing_runtime
 
 PROJECT = Path(__file__).resolve().parent.parent
 

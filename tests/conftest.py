@@ -16,7 +16,8 @@ from grader.grading import Engine
 from grader.sandbox import wire
 from grader.sandbox.child import CallError
 from grader.sandbox.driver import Driver
-from grader.sandbox.pool import Sandbox, SandboxConfig
+from grader.sandbox.limits import SandboxConfig
+from grader.sandbox.pool import Sandbox
 from grader.subjects import Subject
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -27,6 +27,16 @@ class Use:
     line: int
 
 
+def packages_of(program: Program) -> frozenset[str]:
+    """Top-level names of the packages that any import of the program mentions, also `__import__("m")`."""
+    found: set[str] = set()
+    for piece in program.pieces:
+        for scope in piece.scope.everything():
+            found.update(module.partition(".")[0] for module in scope.modules)
+            found.update(chain.root.partition(".")[0] for chain in scope.chains if chain.root.endswith("."))
+    return frozenset(found)
+
+
 def library_uses(lookup: Lookup, modules: Mapping[str, Program], name: str) -> tuple[Use, ...]:
     """The library names that the answer to `name` uses in the program of `lookup`, each with its first line."""
     first: dict[str, int] = {}

@@ -7,13 +7,14 @@ need, transitively. Everything else is blanked, so that a line number in a trace
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grader.errors import NotGradable
 from grader.intake.asked import Lookup
 from grader.intake.leaks import leaks
-from grader.intake.library_use import Use, library_uses
+from grader.intake.library_use import Use, library_uses, packages_of
 from grader.intake.omissions import left_out, notes, typos
 from grader.intake.pieces import Kind, Piece
 from grader.intake.program import Closure, Program
@@ -22,7 +23,7 @@ from grader.intake.source import BrokenCell, Origin, Source, Submission, listed
 from grader.reports import LeftOut, Text
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Slice:
     """The program to run, and what to say about the rest.
 
@@ -38,13 +39,20 @@ class Slice:
     left_out: tuple[LeftOut, ...]
     notes: tuple[Text, ...]
     origins: tuple[Origin, ...]
-    used: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
-    leaks: Mapping[str, Text] = field(default_factory=dict)  # asked name -> it reads the notebook's data
+    asked: frozenset[str]
+    packages: frozenset[str]  # top-level names of the packages that the program mentions in any import
+    find_uses: Callable[[str], tuple[Use, ...]]
+    find_leaks: Callable[[], Mapping[str, Text]]
     typos: Mapping[str, Text] = field(default_factory=dict)  # undefined name -> what it was meant to be
 
     def uses(self, name: str) -> tuple[Use, ...]:
         """Library names that the answer to an asked name uses; empty for a name that was not asked for."""
-        return self.used.get(name, ())
+        return self.find_uses(name) if name in self.asked else ()
+
+    @functools.cached_property
+    def leaks(self) -> Mapping[str, Text]:
+        """Asked name -> it reads the notebook's data. Looked for only on demand: most code is right."""
+        return self.find_leaks()
 
     def origin(self, line: int) -> Origin:
         """Where line `line` (from 1) of `text` came from; lines outside of the program give the nearest one."""
@@ -80,8 +88,10 @@ def slice_submission(submission: Submission, asked: Sequence[str]) -> Slice:
         left_out=(*submission.left_out, *source.left_out, *left_out(program, closure, source)),
         notes=(*submission.notes, *notes(program, lookup, closure, source, asked, misspelt)),
         origins=source.origins,
-        used={name: library_uses(lookup, modules, name) for name in asked},
-        leaks=leaks(lookup, source, asked),
+        asked=frozenset(asked),
+        packages=frozenset().union(*(packages_of(p) for p in (program, *modules.values()))),
+        find_uses=functools.cache(lambda name: library_uses(lookup, modules, name)),
+        find_leaks=lambda: leaks(lookup, source, asked),
         typos=misspelt,
     )
 

@@ -27,21 +27,26 @@ import random
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from grader.sandbox import wire
+from grader.sandbox import warming, watching, wire
+from grader.sandbox.values import (
+    MAX_TYPE_NAME,
+    Budget,
+    Refused,
+    handle,
+    item,
+    plain_array,
+    scalar_key,
+    stacked,
+    whole_number,
+)
 
 _PR_SET_NAME = 15
-MAX_TYPE_NAME, MAX_MESSAGE, MAX_DEPTH, MAX_ITEMS = 100, 2048, 4, 10_000
-# A sheet that asks for NumPy must not be answered with another library's gradients.
-ABSENT: Mapping[str, tuple[str, ...]] = {
-    "numpy": ("tensorflow", "keras", "torch", "jax", "autograd"),
-    "tensorflow": ("torch", "jax", "autograd"),
-    "torch": ("tensorflow", "keras", "jax", "autograd"),
-}
+MAX_MESSAGE, MAX_DEPTH, MAX_ITEMS = 2048, 4, 10_000
 
 
 def run(job_read: int, job_write: int, runtime: str) -> None:
@@ -49,9 +54,9 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
     stream = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
     sys.stdout = sys.stderr = stream
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
-    sys.meta_path.insert(0, Absent(ABSENT[runtime]))
+    sys.meta_path.insert(0, watching.Absent(watching.ABSENT[runtime]))
     warnings.simplefilter("ignore")
-    warm(runtime)
+    warming.warm(runtime)
     driver = Driver(runtime)
     _write(job_write, wire.frame(wire.READY, 0, wire.encode(None)))
     while True:
@@ -103,115 +108,12 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def warm(runtime: str) -> None:
-    """First use of an operation is slow (TensorFlow builds its context and kernels): pay that while parked."""
-    np.linalg.inv(np.eye(3) + 0.5)
-    if runtime == "tensorflow":
-        _warm_tensorflow()
-    elif runtime == "torch":
-        _warm_torch()
-
-
-def seed_tensorflow(seed: int) -> None:
-    """What tf.random.set_seed does, without throwing the compiled kernels away: that would cost 3 ms a check."""
-    from tensorflow.python.eager import context
-
-    current = context.context()
-    current._seed = seed
-    current._rng = random.Random(seed)
-
-
-def _warm_tensorflow() -> None:
-    tf: Any = sys.modules["tensorflow"]
-    tf.random.set_seed(0)
-    for dtype in (np.float64, np.float32):
-        for shape in ((2, 3), (3,)):
-            _warm_ops(tf, np.linspace(0.1, 0.9, int(np.prod(shape)), dtype=dtype).reshape(shape))
-    tf.function(lambda a: tf.exp(a) + 1.0, autograph=False)(tf.constant(1.0))
-
-
-def _warm_ops(tf: Any, array: np.ndarray[Any, Any]) -> None:
-    """The operations that losses, activations and small networks are made of, on one dtype and rank."""
-    x = tf.convert_to_tensor(array)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        e = tf.exp(array - tf.reduce_max(array, axis=-1, keepdims=True))
-        y = e / tf.reduce_sum(e, axis=-1, keepdims=True)
-        z = tf.reduce_mean(-tf.reduce_sum(array * tf.math.log(y + 1e-12), axis=-1))
-    tape.gradient(z, x)
-    for op in (
-        tf.abs, tf.negative, tf.sign, tf.square, tf.sqrt, tf.tanh, tf.identity, tf.ones_like, tf.zeros_like, tf.shape,
-        tf.math.log, tf.math.log1p, tf.math.softplus, tf.math.reduce_logsumexp, tf.nn.softmax, tf.nn.sigmoid,
-        tf.nn.relu, tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.math.is_nan, tf.transpose,
-    ):  # fmt: skip
-        op(x)
-    for op in (tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum, tf.minimum, tf.pow, tf.equal, tf.math.xlogy):
-        op(x, x)
-    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x < 0, x[0], x[..., 0], x * array, array * x
-    tf.nn.softmax_cross_entropy_with_logits(x, x)
-    tf.nn.sigmoid_cross_entropy_with_logits(x, x)
-    tf.where(x > 0, x, tf.zeros_like(x)) / (1 + x)
-    tf.clip_by_value(x, 0.1, 0.9)
-    tf.math.xlogy(1 - array, 1 - x)
-    tf.cast(array, x.dtype)
-    tf.cast(x, tf.float64 if x.dtype == tf.float32 else tf.float32)
-    tf.constant(array)
-    tf.expand_dims(x, -1)
-    tf.reshape(x, [-1])
-    tf.reduce_sum(x, 0)
-    tf.reduce_mean(x, axis=[0])
-    tf.argmax(x, axis=-1)
-    if x.shape.rank == 2:
-        tf.matmul(x, x, transpose_a=True)
-        tf.matmul(x, tf.transpose(x))
-    x.numpy()
-
-
-def _warm_torch() -> None:
-    torch: Any = sys.modules["torch"]
-    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
-    loss = torch.nn.functional.mse_loss(net(torch.ones(4, 2)), torch.zeros(4, 1))
-    loss.backward()
-    optimiser.step()
-
-
-class Budget:
-    """What one reply may still carry; the grader ends a child that sends more, so it is refused here, in words."""
-
-    def __init__(self) -> None:
-        self.items, self.size = wire.DEFAULT_LIMITS.max_nodes - 500, wire.DEFAULT_LIMITS.max_bytes - (1 << 20)
-
-    def take(self, size: int = 16) -> None:
-        self.items -= 1
-        self.size -= size
-        if self.items < 0:
-            raise Refused(f"the results hold more than {wire.DEFAULT_LIMITS.max_nodes - 500:,} items; return arrays")
-        if self.size < 0:
-            raise Refused(f"the results are larger than {(wire.DEFAULT_LIMITS.max_bytes >> 20) - 1} MiB")
-
-
-class Refused(Exception):
-    """A value that cannot leave the child, with the reason in words for the student."""
-
-
 class CallFailed(Exception):
     """One of several calls of a request raised; `index` says which."""
 
     def __init__(self, index: int, cause: BaseException) -> None:
         super().__init__(str(index))
         self.index, self.cause = index, cause
-
-
-class Absent(importlib.abc.MetaPathFinder):
-    """Refuses the libraries that a sheet must not be answered with, in words."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name.partition(".")[0] in self.names:
-            raise ModuleNotFoundError(f"{name} cannot be used in this assignment", name=name)
 
 
 class Siblings(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -294,11 +196,11 @@ class Driver:
 
     def prepare(self, watch: list[str], ops: list[str]) -> None:
         """Begins to notice calls of library functions and op types; costs some ms, so it is done while parked."""
-        watch_calls([name for name in watch if name not in self.watched], self.used)
+        watching.watch_calls([name for name in watch if name not in self.watched], self.used)
         self.watched.update(watch)
         if ops and self.runtime == "tensorflow":
             if not self.watched_ops:
-                watch_tensorflow_ops(self.watched_ops, self.used)
+                watching.watch_tensorflow_ops(self.watched_ops, self.used)
             self.watched_ops.update(ops)
 
     def load(
@@ -342,7 +244,7 @@ class Driver:
         random.seed(seed)
         np.random.seed(seed % 2**32)
         if self.runtime == "tensorflow":
-            seed_tensorflow(seed)
+            warming.seed_tensorflow(seed)
         elif self.runtime == "torch":
             self.framework.manual_seed(seed)
 
@@ -488,56 +390,6 @@ class Driver:
         }
 
 
-def item(thing: Any, index: int, count: int) -> Any:
-    """One part of a tuple or list that was asked for; the grader says what came instead."""
-    if not isinstance(thing, (tuple, list)) or len(thing) != count:
-        raise Refused(f"{count} values were asked for")
-    return thing[index]
-
-
-def whole_number(thing: int) -> int:
-    value = int.__index__(thing)
-    if value.bit_length() > 4000:
-        raise Refused("the result is an integer of more than 1,200 digits")
-    return value
-
-
-def stacked(values: list[Any]) -> Any:
-    """Arrays of one shape and dtype as one array, which travels faster than many."""
-    first = values[0] if values else None
-    if type(first) is not np.ndarray:
-        return values
-    same = all(type(v) is np.ndarray and v.shape == first.shape and v.dtype == first.dtype for v in values)
-    return np.stack(values) if same else values
-
-
-def handle(slot: int, thing: Any) -> wire.Handle:
-    return wire.Handle(slot, type(thing).__name__[:MAX_TYPE_NAME])
-
-
-def scalar_key(key: Any) -> Any:
-    if type(key) in (str, int, bool, float, bytes, type(None)):
-        return key
-    raise Refused(f"the result is a dictionary with a key of type {type(key).__name__}")
-
-
-def plain_array(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Base-class array of one of the protocol's dtypes. Raises Refused for objects, text and dates."""
-    array = array.view(np.ndarray)
-    kind = array.dtype.kind
-    if array.dtype.name == "bfloat16":
-        return array.astype(np.float32)
-    if kind == "f" and array.dtype.itemsize > 8:
-        return array.astype(np.float64)
-    if kind == "c" and array.dtype.itemsize > 16:
-        return array.astype(np.complex128)
-    if kind == "O":
-        raise Refused("the result is a NumPy array of Python objects (rows of different lengths?), not of numbers")
-    if kind not in "biufc":
-        raise Refused(f"the result is a NumPy array of dtype {array.dtype}, not of numbers")
-    return array
-
-
 @functools.cache
 def compiled(source: str) -> list[Any]:
     """The statements of a program as code, kept: a mistake is replayed for many submissions."""
@@ -556,41 +408,3 @@ def bound_names(node: ast.stmt) -> list[str]:
         elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             names.append(inner.id)
     return names[:50]
-
-
-def watch_calls(names: list[str], used: set[str]) -> None:
-    """Wraps library functions so that a call of one is noticed however its name was spelt or looked up.
-
-    A rule of style, not of safety: the child could undo it, and a name in the source or the
-    operations executed then still tell.
-    """
-    for dotted in names:
-        path, _, leaf = dotted.rpartition(".")
-        root, *rest = path.split(".")
-        owner: Any = sys.modules.get(root)
-        for part in rest:
-            owner = getattr(owner, part, None)
-        original = getattr(owner, leaf, None)
-        if callable(original) and not isinstance(original, types.ModuleType):
-            setattr(owner, leaf, _watched(original, dotted, used))
-
-
-def _watched(original: Callable[..., Any], dotted: str, used: set[str]) -> Callable[..., Any]:
-    @functools.wraps(original, updated=())
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        used.add(dotted)
-        return original(*args, **kwargs)
-
-    return watched
-
-
-def watch_tensorflow_ops(ops: set[str], used: set[str]) -> None:
-    """Notes which of the op types are executed, eagerly or while a tf.function is traced."""
-    from tensorflow.python.framework import op_callbacks
-
-    def note(op_type: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
-        name = op_type.decode() if isinstance(op_type, bytes) else str(op_type)
-        if name in ops:
-            used.add(name)
-
-    op_callbacks.add_op_callback(note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Mode(StrEnum):
@@ -37,3 +38,24 @@ class SubmissionLimits:
     wall_s: float = 60.0
     cpu_s: float = 60.0
     children: int = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """How to start the sandbox.
+
+    runner_python: the interpreter of `.venv-runner`. runner_uid: who children are when the grader is root. mode: the
+    best mode to use; a weaker one is only used as far as allow_degraded (C) and unsafe_own_code (D) permit.
+    parked: children kept ready a runtime. memory_mib, cpu_s: budget of a child over its life.
+    """
+
+    runner_python: Path
+    runner_uid: int = 64873
+    mode: Mode = Mode.A
+    allow_degraded: bool = False
+    unsafe_own_code: bool = False
+    landlock: bool = True
+    parked: int = 2
+    memory_mib: int = 1024
+    cpu_s: int = 60
+    debug: bool = False  # let launcher and zygote write to our standard error

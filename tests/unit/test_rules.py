@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grader import checks, diagnosis, grading, numerics
+from grader import checks, diagnosis, grading, numerics, running
 from grader.assignments import Mistake, Part, load
 from grader.checks import CheckFailed, Rng, close
 from grader.diagnosis import Record, explain, same_value
-from grader.grading import Outcome, Run, find_call, result
+from grader.grading import result
 from grader.intake import Use
 from grader.reports import Status, Text
+from grader.running import Outcome, Run, find_call
 from grader.subjects import Step, Subject
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -135,9 +136,9 @@ def a_hidden_check_shows_nothing() -> None:
 
 
 def another_secret_gives_other_inputs() -> None:
-    must(grading.derive(b"a", "v", "f") != grading.derive(b"b", "v", "f"), "the secret does not matter")
-    must(grading.derive(b"a", "v", "f") != grading.derive(b"a", "w", "f"), "the version does not matter")
-    must(grading.derive(b"a", "v", "f") != grading.derive(b"a", "v", "g"), "the file does not matter")
+    must(running.derive(b"a", "v", "f") != running.derive(b"b", "v", "f"), "the secret does not matter")
+    must(running.derive(b"a", "v", "f") != running.derive(b"a", "w", "f"), "the version does not matter")
+    must(running.derive(b"a", "v", "f") != running.derive(b"a", "v", "g"), "the file does not matter")
 
 
 Guard = Callable[[], None]
@@ -195,9 +196,11 @@ class Piece:
 
     missing: dict[str, Text]
     stubs: dict[str, Text]
+    packages: frozenset[str]
 
     def __init__(self, uses: tuple[Use, ...]) -> None:
         self.missing, self.stubs, self._uses = {}, {}, uses
+        self.packages = frozenset(use.dotted.partition(".")[0] for use in uses)
 
     def uses(self, name: str) -> tuple[Use, ...]:
         return self._uses
@@ -290,11 +293,11 @@ DISABLED: dict[str, tuple[Patch, set[Guard]]] = {
         {a_call_of_a_banned_name_is_found},
     ),
     "banned match dropped": (
-        attribute(grading, "_under", lambda *_: False),
+        attribute(running, "_under", lambda *_: False),
         {a_call_of_a_banned_name_is_found, a_banned_name_in_the_source_is_found},
     ),
     "banned match of everything": (
-        attribute(grading, "_under", lambda *_: True),
+        attribute(running, "_under", lambda *_: True),
         {a_call_of_a_banned_name_is_found},
     ),
     "requires ignored": (requires_ignored, {a_check_waits_for_what_it_requires}),
@@ -316,7 +319,7 @@ DISABLED: dict[str, tuple[Patch, set[Guard]]] = {
         {another_value_does_not_name_a_mistake},
     ),
     "secret ignored": (
-        attribute(grading, "derive", lambda *_: "00" * 16),
+        attribute(running, "derive", lambda *_: "00" * 16),
         {another_secret_gives_other_inputs},
     ),
 }  # fmt: skip

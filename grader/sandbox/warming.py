@@ -1,0 +1,82 @@
+"""First use of everything, paid while a child is parked: TensorFlow builds its context, torch its optimiser."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+import numpy as np
+
+
+def warm(runtime: str) -> None:
+    """First use of an operation is slow (TensorFlow builds its context and kernels): pay that while parked."""
+    np.linalg.inv(np.eye(3) + 0.5)
+    if runtime == "tensorflow":
+        _warm_tensorflow()
+    elif runtime == "torch":
+        _warm_torch()
+
+
+def seed_tensorflow(seed: int) -> None:
+    """What tf.random.set_seed does, without throwing the compiled kernels away: that would cost 3 ms a check."""
+    from tensorflow.python.eager import context
+
+    current = context.context()
+    current._seed = seed
+    current._rng = random.Random(seed)
+
+
+def _warm_tensorflow() -> None:
+    tf: Any = sys.modules["tensorflow"]
+    tf.random.set_seed(0)
+    for dtype in (np.float64, np.float32):
+        for shape in ((2, 3), (3,)):
+            _warm_ops(tf, np.linspace(0.1, 0.9, int(np.prod(shape)), dtype=dtype).reshape(shape))
+    tf.function(lambda a: tf.exp(a) + 1.0, autograph=False)(tf.constant(1.0))
+
+
+def _warm_ops(tf: Any, array: np.ndarray[Any, Any]) -> None:
+    """The operations that losses, activations and small networks are made of, on one dtype and rank."""
+    x = tf.convert_to_tensor(array)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        e = tf.exp(array - tf.reduce_max(array, axis=-1, keepdims=True))
+        y = e / tf.reduce_sum(e, axis=-1, keepdims=True)
+        z = tf.reduce_mean(-tf.reduce_sum(array * tf.math.log(y + 1e-12), axis=-1))
+    tape.gradient(z, x)
+    for op in (
+        tf.abs, tf.negative, tf.sign, tf.square, tf.sqrt, tf.tanh, tf.identity, tf.ones_like, tf.zeros_like, tf.shape,
+        tf.math.log, tf.math.log1p, tf.math.softplus, tf.math.reduce_logsumexp, tf.nn.softmax, tf.nn.sigmoid,
+        tf.nn.relu, tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.math.is_nan, tf.transpose,
+    ):  # fmt: skip
+        op(x)
+    for op in (tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum, tf.minimum, tf.pow, tf.equal, tf.math.xlogy):
+        op(x, x)
+    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x < 0, x[0], x[..., 0], x * array, array * x
+    tf.nn.softmax_cross_entropy_with_logits(x, x)
+    tf.nn.sigmoid_cross_entropy_with_logits(x, x)
+    tf.where(x > 0, x, tf.zeros_like(x)) / (1 + x)
+    tf.clip_by_value(x, 0.1, 0.9)
+    tf.math.xlogy(1 - array, 1 - x)
+    tf.cast(array, x.dtype)
+    tf.cast(x, tf.float64 if x.dtype == tf.float32 else tf.float32)
+    tf.constant(array)
+    tf.expand_dims(x, -1)
+    tf.reshape(x, [-1])
+    tf.reduce_sum(x, 0)
+    tf.reduce_mean(x, axis=[0])
+    tf.argmax(x, axis=-1)
+    if x.shape.rank == 2:
+        tf.matmul(x, x, transpose_a=True)
+        tf.matmul(x, tf.transpose(x))
+    x.numpy()
+
+
+def _warm_torch() -> None:
+    torch: Any = sys.modules["torch"]
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+    loss = torch.nn.functional.mse_loss(net(torch.ones(4, 2)), torch.zeros(4, 1))
+    loss.backward()
+    optimiser.step()
