@@ -44,7 +44,7 @@ def probe(config: SandboxConfig) -> tuple[Mode, list[str]]:
 
 def refusal(mode: Mode, why: Iterable[str]) -> str:
     """Why this machine may not grade, and the command that helps."""
-    reasons = "; ".join(why) or "no isolation was asked for"
+    reasons = "; ".join(why) or f"mode {mode} was asked for"
     advice = advise(reasons)
     if mode is Mode.C:
         return (

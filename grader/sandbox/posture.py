@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
+UNREADABLE = "not readable"
 _FIELDS = ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Uid", "Gid", "Groups")
 
 
@@ -36,7 +37,8 @@ class Posture:
     def separate(self, namespace: str) -> bool:
         """Whether every thread is in another namespace than this process."""
         own = os.readlink(f"/proc/self/ns/{namespace}")
-        return bool(self.threads) and all(thread.namespaces[namespace] != own for thread in self.threads)
+        seen = {thread.namespaces[namespace] for thread in self.threads}
+        return bool(seen) and own not in seen and UNREADABLE not in seen
 
     @property
     def writable(self) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ class Posture:
 
 
 def read_posture(pid: int) -> Posture:
-    """Reads a living process. Raises OSError when it is gone or may not be looked at."""
+    """Reads a living process, as far as it may be looked at. Raises OSError when it is gone."""
     base = Path(f"/proc/{pid}")
     threads = []
     for task in sorted((base / "task").iterdir(), key=lambda path: int(path.name)):
@@ -54,17 +56,40 @@ def read_posture(pid: int) -> Posture:
             ThreadPosture(
                 tid=int(task.name),
                 status={name: " ".join(status.get(name, "").split()) for name in _FIELDS},
-                namespaces={name: os.readlink(task / "ns" / name) for name in NAMESPACES},
+                namespaces={name: _link(task / "ns" / name) for name in NAMESPACES},
             )
         )
-    descriptors = {int(path.name): os.readlink(path) for path in (base / "fd").iterdir()}
     return Posture(
         pid=pid,
         threads=tuple(threads),
-        descriptors=descriptors,
-        mounts=tuple(_mount(line) for line in (base / "mountinfo").read_text().splitlines()),
+        descriptors=_descriptors(base / "fd"),
+        mounts=tuple(_mount(line) for line in _lines(base / "mountinfo")),
         oom_score_adj=int((base / "oom_score_adj").read_text()),
     )
+
+
+# A child that is not dumpable, in the same user namespace and of the same user, shows nobody but root these.
+
+
+def _link(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except PermissionError:
+        return UNREADABLE
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except PermissionError:
+        return []
+
+
+def _descriptors(folder: Path) -> dict[int, str]:
+    try:
+        return {int(path.name): os.readlink(path) for path in folder.iterdir()}
+    except PermissionError:
+        return {}
 
 
 def _mount(line: str) -> tuple[str, str, str, str]:

@@ -45,7 +45,7 @@ ENDLESS = {
         "        for _ in range(16): threading.Thread(target=burn, daemon=True).start()\n"
         "    except RuntimeError: pass\n"
         "    time.sleep(60)",
-        (CPU, WALL, SIGNAL, MEMORY),  # 16 stacks may be more than its memory  # or no memory for their stacks
+        (CPU, WALL, EXITED, *MEMORY_ENDS),  # 16 stacks may be more than its memory  # or no memory for their stacks
     ),
     "A6 BLAS told to use 64 threads": (
         "def attack():\n"
