@@ -125,6 +125,32 @@ def test_a_zygote_that_dies_meanwhile_costs_no_points(arena: Arena) -> None:
         assert report.status is ReportStatus.GRADER_ERROR or report.score == 7, report
 
 
+# A SIGKILL that no limit explains comes from outside (the kernel short of memory, an administrator), for process 1 of a
+# pid namespace cannot kill itself. It is no fault of the student's.
+def test_a_child_killed_from_outside_costs_no_points(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = tuple(c for c in arena.assignment.checks if c.id == "relu_forward")
+    slow = (
+        "import time\nclass Relu(HonestRelu):\n    def forward(self, x):\n"
+        "        time.sleep(0.3); return super().forward(x)\n"
+    )
+    with own_engine(arena) as engine:
+        take = engine.sandbox.take
+        killed: list[int] = []
+
+        def taken(*arguments: Any, **named: Any) -> Child:
+            child = take(*arguments, **named)
+            if not killed:
+                killed.append(child.pid)
+                threading.Timer(0.2, os.kill, (child.pid, signal.SIGKILL)).start()
+            return child
+
+        monkeypatch.setattr(engine.sandbox, "take", taken)
+        shorter = replace(arena.assignment, checks=checks)
+        report = engine.grade(shorter, "solution.py", arena.submission(slow).encode())
+        engine.settle()
+        assert report.status is ReportStatus.GRADER_ERROR or report.score == 7, report
+
+
 # FLAW (pool.py, Zygote._spawn): between the fork and `wait_ready` an error is an OSError, not a SandboxError, and the
 # descriptors stay open; the refill thread catches SandboxError only and ends, and every later take waits 30 s and
 # fails.

@@ -388,6 +388,8 @@ def test_a_parked_child_that_was_killed_is_replaced(arena: Arena) -> None:
     lane: Any = arena.sandbox._lanes["numpy"]
     for child in list(lane._parked):
         os.kill(child.pid, signal.SIGKILL)
+        while not child.dead():
+            time.sleep(0.001)
     assert arena.grade("").report.score == 100
     child = arena.sandbox.take("numpy")
     assert isinstance(child, Child)
