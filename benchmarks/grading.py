@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.assignments import Assignment, load
-from grader.grading import Engine
+from grader.grading import Engine, keep_what_is_loaded
 from grader.reports import ReportStatus
 from grader.sandbox.child import Child
 from grader.sandbox.pool import Sandbox
@@ -93,6 +93,7 @@ def ours(assignment: Assignment, file: Path, runs: int) -> dict[str, Any]:
         engine.memory, engine.watching = [], True
         engine.warm_up(assignment)
         grade_one(engine, assignment, file.name, data)
+        keep_what_is_loaded()
         engine.watching = False  # reading a memory map takes longer than grading
         pid = zygote_pid(sandbox.zygote(assignment.runtime)._process.pid)
         reference = engine.references.borrow(assignment)

@@ -19,7 +19,7 @@ from grader import __version__, formats, terminal
 from grader.assignments import Assignment, load_all
 from grader.doctor import examine, render_findings
 from grader.errors import GraderError, SandboxError, UsageError
-from grader.grading import Engine
+from grader.grading import Engine, keep_what_is_loaded
 from grader.proving import Proof, prove
 from grader.proving_table import matrix
 from grader.reports import Language, Report, ReportStatus
@@ -108,6 +108,7 @@ def _grade_all(
     ) as progress:
         starting = progress.add_task(f"starting {assignment.runtime}", total=None)
         engine.warm_up(assignment)
+        keep_what_is_loaded()
         progress.remove_task(starting)
         for file, data in progress.track(uploads, description="grading"):
             yield replace(engine.grade(assignment, file.name, data, seed=seed or None), file=str(file))

@@ -46,7 +46,7 @@ def show(value: Any) -> Json:
 
 
 def _array(array: np.ndarray[Any, Any]) -> Json:
-    if 0 < array.size <= WHOLE or array.shape == (0,):
+    if array.size <= WHOLE and max(array.shape, default=0) <= WHOLE:
         return _tree(array.tolist())
     return {
         "shape": list(array.shape),

@@ -211,7 +211,7 @@ class Child:
             self._end(Reason.PROTOCOL, "it sent bytes that nobody asked for")
         self._awaited = len(steps)
         self._started = time.monotonic()
-        self._send(wire.frame(wire.REQUEST, self._call_id, wire.encode(steps)))
+        self._send(wire.frame(wire.REQUEST, self._call_id, wire.encode_steps(steps)))
         self._wall_left -= time.monotonic() - self._started
 
     def receive(self) -> tuple[list[wire.Value], frozenset[str]]:

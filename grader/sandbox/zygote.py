@@ -50,6 +50,7 @@ def serve(config: dict[str, Any]) -> None:
         send(control, {"op": "missing", "module": error.name or str(error)[:200]})
         os._exit(1)
     zygote = Zygote(config, control)
+    driver.rehearse(30)
     gc.collect()
     gc.freeze()
     send(

@@ -290,3 +290,13 @@ def test_the_fuzz_target_accepts_a_seed_corpus() -> None:
         target.one_input(data)
     with pytest.raises(TypeError):
         target.one_input("not bytes")
+
+
+def test_steps_are_encoded_as_any_other_value() -> None:
+    steps = [
+        ["call", 1, None, "softmax", [np.ones((2, 3)), 1.5, None], {}],
+        ["call", 2, wire.Handle(1, "Layer"), "forward", [[1, (2, 3)], wire.Handle(7)], {"axis": -1}],
+        ["begin", 3, None, "", [{"seed": 5}], {}],
+    ]
+    assert wire.encode_steps(steps) == wire.encode(steps)
+    assert wire.encode_steps([]) == wire.encode([])
