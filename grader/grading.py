@@ -33,6 +33,7 @@ from grader.sandbox.child import clean_text
 from grader.sandbox.limits import Mode, SubmissionLimits
 from grader.sandbox.pool import Sandbox
 from grader.sessions import Reference, References, StudentSession
+from grader.subjects import Step
 
 log = logging.getLogger("grader")
 
@@ -51,6 +52,7 @@ class Engine:
     def __post_init__(self) -> None:
         self.references = References(self.sandbox)
         self._closing: list[threading.Thread] = []
+        self._lock = threading.Lock()
 
     def warm_up(self, assignment: Assignment) -> None:
         """Starts the runtime and the reference, so that the first student does not wait for them."""
@@ -143,11 +145,14 @@ class Engine:
         if child is not None:
             thread = threading.Thread(target=child.close, name="close", daemon=True)
             thread.start()
-            self._closing = [t for t in self._closing if t.is_alive()] + [thread]
+            with self._lock:
+                self._closing = [t for t in self._closing if t.is_alive()] + [thread]
 
     def settle(self) -> None:
         """Waits until every child of finished gradings is gone."""
-        for thread in self._closing:
+        with self._lock:
+            threads = list(self._closing)
+        for thread in threads:
             thread.join()
 
     def close(self) -> None:
@@ -202,9 +207,15 @@ def record(outcome: Outcome) -> Record:
     return Record(
         check=outcome.check.id,
         failed=outcome.failure is not None,
-        steps=outcome.steps,
+        steps=relevant(outcome),
         deviation=worst.difference if worst else 0.0,
     )
+
+
+def relevant(outcome: Outcome) -> tuple[Step, ...]:
+    """The steps up to the one that was found wrong: calls travel together, so later ones have run too."""
+    steps = outcome.steps
+    return steps[: steps.index(outcome.wrong) + 1] if outcome.wrong in steps else steps
 
 
 def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:

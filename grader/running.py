@@ -20,7 +20,7 @@ from grader.checks import Check, CheckFailed, Rng
 from grader.errors import GraderError, SandboxError
 from grader.intake import Slice
 from grader.reports import Status, Text
-from grader.sandbox.child import CallError, ChildEnded, Reason
+from grader.sandbox.child import CallError, ChildEnded, ChildLost, Reason
 from grader.sandbox.limits import CheckLimits
 from grader.sessions import Reference, StudentSession
 from grader.subjects import Answer, Conversation, Step, Subject
@@ -41,6 +41,7 @@ class Outcome:
     steps: tuple[Step, ...] = ()
     used: frozenset[str] = frozenset()
     at: tuple[Step, int | None] | None = None  # the call that gave the wrong value
+    wrong: Step | None = None  # the step whose value was found wrong; later ones do not matter
     error: str = ""  # "NameError: name 'np' is not defined", for grouping
     line: Text | None = None
 
@@ -74,8 +75,12 @@ class Run:
                 outcomes[check.id] = self.one_check(check)
         return list(outcomes.values())
 
-    def one_check(self, check: Check, *, singly: bool = False) -> Outcome:
-        """Runs one check. singly: every call in a frame of its own, to find out at which one the process ends."""
+    def one_check(self, check: Check, *, singly: bool = False, again: bool = False) -> Outcome:
+        """Runs one check.
+
+        singly: every call in a frame of its own, to find out at which one the process ends. again: the second
+        time, after the first child was lost to something outside.
+        """
         started = time.perf_counter()
         seed = int(derive(bytes.fromhex(self.seed), check.id), 16)
         limits = shorter(check.limits) if self.hung else check.limits
@@ -90,9 +95,13 @@ class Run:
             failure = error
         except CallError as error:
             failure = CheckFailed(message=self.raised(error, talk), value=error)
+        except ChildLost:
+            if again:
+                raise
+            return self.one_check(check, singly=singly, again=True)
         except ChildEnded as error:
             if error.reason in SUDDEN and talk is not None and not singly and not self.session.exhausted():
-                return self.one_check(check, singly=True)
+                return self.one_check(check, singly=True, again=again)
             self.hung = self.hung or error.reason in (Reason.CPU, Reason.WALL)
             call = next((step.call for step in talk.steps if step.error), "") if talk else ""
             text = wording.ended(error.reason, error.detail, call, limits)
@@ -128,6 +137,7 @@ class Run:
     def note_failure(self, outcome: Outcome, failure: CheckFailed) -> None:
         outcome.status, outcome.failure, outcome.message = Status.FAILED, failure, failure.message
         outcome.at = find_call(outcome.steps, failure.value)
+        outcome.wrong = failure.value._step if isinstance(failure.value, Answer) else None
         own = self.said_of(outcome.at[0].call) if outcome.at else None
         if own is not None:
             outcome.message = own

@@ -14,7 +14,7 @@ from grader.diagnosis import Record, replay_steps
 from grader.errors import SandboxError
 from grader.intake import Slice
 from grader.sandbox import wire
-from grader.sandbox.child import CallError, Child, ChildEnded, clean_text
+from grader.sandbox.child import CallError, Child, ChildEnded, ChildLost, clean_text
 from grader.sandbox.limits import CheckLimits, SubmissionLimits
 from grader.sandbox.pool import Sandbox
 from grader.sandbox.wire import Value
@@ -89,7 +89,7 @@ class StudentSession:
             raise SandboxError("a question after the child of the check has ended")
         try:
             yield self._child
-        except ChildEnded:
+        except (ChildEnded, ChildLost):
             self._drop()
             raise
 
@@ -108,7 +108,7 @@ class StudentSession:
                 seed=self._seed,
                 **self._assignment.watched,
             )
-        except (ChildEnded, CallError):
+        except (ChildEnded, ChildLost, CallError):
             self._drop()
             raise
         self.take_ms += (loading - started) * 1e3

@@ -144,6 +144,7 @@ def _open_v1(own: dict[str, str], root: Path, name: str) -> Cgroups | str:
         base = root / controller / own[controller].lstrip("/")
         if not base.is_dir():  # inside a container the path is relative to a group that is not shown
             base = root / controller
+        _sweep(base)
         try:
             (base / name).mkdir(exist_ok=True)
         except OSError as error:
@@ -154,6 +155,17 @@ def _open_v1(own: dict[str, str], root: Path, name: str) -> Cgroups | str:
             continue
         parents[controller] = base / name
     return Cgroups(parents, 1)
+
+
+def _sweep(base: Path) -> None:
+    """Removes the groups of graders that were killed before they could: a group without processes is only a folder."""
+    for old in base.glob("grader-*-*"):
+        pid = old.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            for folder in (*old.iterdir(), old):
+                if folder.is_dir():
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
 
 
 def _open_v2(base: Path, name: str) -> Cgroups | str:
@@ -167,6 +179,7 @@ def _open_v2(base: Path, name: str) -> Cgroups | str:
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(os.getpid()))
         (base / "cgroup.subtree_control").write_text(wanted)
+        _sweep(base)
         parent = base / name
         parent.mkdir(exist_ok=True)
         (parent / "cgroup.subtree_control").write_text(wanted)

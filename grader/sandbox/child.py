@@ -50,6 +50,10 @@ class ChildEnded(Exception):
         self.reason, self.detail, self.step = reason, detail, step
 
 
+class ChildLost(SandboxError):
+    """The child is gone through no fault of the student's: the check is run again in another one."""
+
+
 class CallError(Exception):
     """The student's code raised. Type and message are the child's words: bounded, cleaned, never trusted.
 
@@ -383,12 +387,15 @@ class Child:
         memory = self.memory_exceeded()
         self.close()
         if self.exit is None or self.exit.orphaned:
-            raise SandboxError("the zygote ended, and its children with it")
-        status = self.exit.status if self.exit else 0
-        if memory and status == -signal.SIGKILL:
-            raise ChildEnded(Reason.MEMORY)
-        if status == -signal.SIGKILL and self.exit and self.exit.cpu_s > self._limits.cpu_s:
-            raise ChildEnded(Reason.CPU)
+            raise ChildLost("the zygote ended, and its children with it")
+        status = self.exit.status
+        if status == -signal.SIGKILL:
+            if memory:
+                raise ChildEnded(Reason.MEMORY)
+            if self.exit.cpu_s > 0.9 * self._limits.cpu_s:
+                raise ChildEnded(Reason.CPU)
+            # Process 1 of a pid namespace cannot kill itself, so this was the machine or an administrator.
+            raise ChildLost("a child was killed from outside")
         if status < 0:
             raise ChildEnded(Reason.SIGNAL, signal.Signals(-status).name)
         raise ChildEnded(Reason.EXITED, str(status))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -55,13 +56,19 @@ def missing_runtime(runtime: str, module: str) -> str:
     return f"the runner environment has no {module}, which runtime {runtime} needs; run: {command}"
 
 
+@functools.cache
+def _modules() -> dict[str, str]:
+    """{name: text} of what runs in the jail; read once, so that a zygote started later fits the grader that runs."""
+    folder = Path(__file__).parent
+    return {f"grader.sandbox.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES}
+
+
 def start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.socket) -> subprocess.Popen[bytes]:
     """Executes the launcher with an empty environment and two descriptors: the socket (3) and the bundle (4)."""
     if not config.runner_python.exists():
         raise SandboxUnavailable(f"there is no interpreter at {config.runner_python}; run: make setup")
-    folder = Path(__file__).parent
     bundle = {
-        "modules": {f"grader.sandbox.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODULES},
+        "modules": _modules(),
         "config": {
             "boot": _BOOT,
             "mode": str(mode),
