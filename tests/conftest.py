@@ -32,6 +32,12 @@ def absent(reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def need_torch() -> None:
+    if not any((PROJECT / ".venv-runner").glob("lib*/python3*/site-packages/torch")):
+        absent("the runner environment has no torch; run: make setup TORCH=1")
+
+
+@pytest.fixture(scope="session")
 def need_tensorflow() -> None:
     if not any((PROJECT / ".venv-runner").glob("lib*/python3*/site-packages/tensorflow")):
         absent("the runner environment has no tensorflow; run: make setup")
