@@ -5,7 +5,7 @@
       launcher -> zygote, one a runtime (zygote.py): the runner's interpreter in a root of read-only binds, in its own
                   user, pid, mount, net, ipc and uts namespaces, exec'd with an empty environment; one thread
         |  unshare(NEWPID), fork, setns back
-        child (driver.py): locks itself down (jail.py, landlock.py, seccomp.py), warms up, parks,
+        child (serving.py, driver.py): locks itself down (jail.py, landlock.py, seccomp.py), warms up, parks,
                serves one submission over two plain pipes (wire.py), is killed
 
 Trusted is what forms verdicts: this package's `pool`, `child`, `wire` (decoding) and everything above. The zygote is

@@ -14,7 +14,8 @@ from grader.errors import SandboxError, SandboxUnavailable
 from grader.sandbox.limits import Mode, SandboxConfig
 
 _MODULES = (
-    "wire", "seccomp", "landlock", "jail", "values", "warming", "watching", "driver", "launcher", "zygote",
+    "wire", "seccomp", "landlock", "jail", "values", "warming", "watching", "driver",
+    "serving", "launcher", "zygote",
 )  # fmt: skip
 # What launcher and zygote start with: an importer for the modules of the bundle on descriptor 4, then the entry.
 _BOOT = """

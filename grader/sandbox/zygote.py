@@ -28,7 +28,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from grader.sandbox import driver, jail, landlock, seccomp
+from grader.sandbox import jail, landlock, seccomp, serving
 from grader.sandbox.launcher import BUNDLE, CONTROL, PROC, send
 
 # What each runtime imports before the first fork. Lazily imported pieces of NumPy are named because the import
@@ -50,7 +50,7 @@ def serve(config: dict[str, Any]) -> None:
         send(control, {"op": "missing", "module": error.name or str(error)[:200]})
         os._exit(1)
     zygote = Zygote(config, control)
-    driver.rehearse(30)
+    serving.rehearse(30)
     gc.collect()
     gc.freeze()
     send(
@@ -203,7 +203,7 @@ class Zygote:
             )
             step = "driver"
             forget()
-            driver.run(jail.JOB_READ, jail.JOB_WRITE, self.config["runtime"])
+            serving.run(jail.JOB_READ, jail.JOB_WRITE, self.config["runtime"])
         except BaseException as error:
             # Before any student code: our own fault, told over the output pipe, which the grader shows to staff.
             where = getattr(error, "filename", None) or step

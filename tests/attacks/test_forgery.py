@@ -311,7 +311,7 @@ def check_text(graded: Graded) -> None:
     assert not re.search(r"\\u00[01][0-9a-f]|\\u202[a-e]|\\u206[6-9]", json.dumps(graded.report.to_json("en")))
 
 
-# FLAW (child.py CallError keeps clean text, but wire.Handle.kind and returned text reach wording.kind_of and
+# Was a flaw (child.py CallError keeps clean text, but wire.Handle.kind and returned text reach wording.kind_of and
 # display.show as they are): control and direction characters of a student's type name or value reach the report.
 @pytest.mark.parametrize(
     "value",
@@ -373,7 +373,8 @@ EXFILTRATE = "v = f'LEAK{float(np.ravel(x)[0])!r}KAEL'\n"
         "raise ValueError(v)",
         "return v",
         "return type(v, (), {})()",
-        # FLAW (grading.py, notes): the error of several hidden checks is told in a note on the whole file.
+        # Was a flaw (grading.py, notes):
+        # the error of several hidden checks is told in a note on the whole file.
         "raise type(v, (Exception,), {})()",
         "return {v: 1}",
         "print(v); return np.zeros_like(x)",
@@ -424,7 +425,8 @@ def test_grading_stays_a_verdict(arena: Arena) -> None:
     assert faults == []
 
 
-# FLAW (diagnosis.py, _factor): 1 / factor is infinite for a denormal factor and round(inf) raises OverflowError, which
+# Was a flaw (diagnosis.py, _factor):
+# 1 / factor is infinite for a denormal factor and round(inf) raises OverflowError, which
 # leaves Engine.grade. Engine.grade should turn *any* exception into grader_error as well.
 def test_a_denormal_factor_is_a_verdict(arena: Arena) -> None:
     arena.grade(
@@ -432,7 +434,8 @@ def test_a_denormal_factor_is_a_verdict(arena: Arena) -> None:
     ).expect(full=("Matmul",))
 
 
-# FLAW (display.py, _array): size 0 counts as small, whatever the other dimensions: tolist() makes 2**31 lists, and the
+# Was a flaw (display.py, _array):
+# size 0 counts as small, whatever the other dimensions: tolist() makes 2**31 lists, and the
 # grader dies of memory. Test `array.size <= WHOLE and max(shape) <= WHOLE`; refuse such shapes in wire.decode too.
 def test_an_empty_array_with_a_huge_dimension_is_cheap(arena: Arena) -> None:
     graded = arena.grade(relu("return np.zeros((10**6, 0))"), limits=LIMITS)
@@ -478,7 +481,8 @@ def test_replaying_a_students_values_cannot_break_the_reference(arena: Arena, co
     assert graded.seconds < 20.0
 
 
-# FLAW (diagnosis.py, same_value): np.asarray(10**400) is an array of objects, and its astype(complex) raises
+# Was a flaw (diagnosis.py, same_value):
+# np.asarray(10**400) is an array of objects, and its astype(complex) raises
 # OverflowError out of Engine.grade.
 def test_integers_beyond_float_are_compared(arena: Arena) -> None:
     assert not same_value(10**400, np.float64(1.0))

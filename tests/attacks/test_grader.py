@@ -94,7 +94,8 @@ def test_nothing_is_left_at_the_end(arena: Arena) -> None:
     assert within(state(), before), (state(), before)
 
 
-# FLAW (pool.py, _Lane/Sandbox.spawn): the refill thread notices a dead zygote only when a parked child is taken, but a
+# Was a flaw (pool.py, _Lane/Sandbox.spawn):
+# the refill thread notices a dead zygote only when a parked child is taken, but a
 # grading borrows a reference first: spawn on the dead zygote is SandboxError for ever.
 def test_a_dead_zygote_is_replaced(arena: Arena) -> None:
     with own_engine(arena) as engine:
@@ -107,7 +108,8 @@ def test_a_dead_zygote_is_replaced(arena: Arena) -> None:
         assert reports[-1].score == 100, [str(r.status) for r in reports]
 
 
-# FLAW (pool.py, Zygote._wait_exit / child.py, _ended_by_itself): a child that goes with its zygote counts as killed by
+# Was a flaw (pool.py, Zygote._wait_exit / child.py, _ended_by_itself):
+# a child that goes with its zygote counts as killed by
 # SIGKILL, a fault of the student. Our own fault is no verdict: raise SandboxError when the zygote is gone.
 def test_a_zygote_that_dies_meanwhile_costs_no_points(arena: Arena) -> None:
     checks = tuple(c for c in arena.assignment.checks if c.id == "relu_forward")
@@ -151,7 +153,8 @@ def test_a_child_killed_from_outside_costs_no_points(arena: Arena, monkeypatch: 
         assert report.status is ReportStatus.GRADER_ERROR or report.score == 7, report
 
 
-# FLAW (pool.py, Zygote._spawn): between the fork and `wait_ready` an error is an OSError, not a SandboxError, and the
+# Was a flaw (pool.py, Zygote._spawn):
+# between the fork and `wait_ready` an error is an OSError, not a SandboxError, and the
 # descriptors stay open; the refill thread catches SandboxError only and ends, and every later take waits 30 s and
 # fails.
 @pytest.mark.parametrize("step", ["child", "go"])
@@ -195,7 +198,8 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-# FLAW (pool.py, Zygote._spawn): os.pipe2 stands outside of the try; EMFILE leaves pipes open and ends the refill
+# Was a flaw (pool.py, Zygote._spawn):
+# os.pipe2 stands outside of the try; EMFILE leaves pipes open and ends the refill
 # thread.
 def test_short_of_descriptors_is_an_error_that_passes(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda args: None)  # a thread that dies is seen below
@@ -231,7 +235,8 @@ def _take_and_close(sandbox: Sandbox) -> None:
     child.close()
 
 
-# FLAW (zygote.py, Zygote.spawn): after a failed fork the zygote does not return to its own pid namespace for children;
+# Was a flaw (zygote.py, Zygote.spawn):
+# after a failed fork the zygote does not return to its own pid namespace for children;
 # every later unshare(NEWPID) is EINVAL, while the zygote lives and is never replaced. Put setns into a finally.
 def test_a_fork_that_fails_once_is_not_the_end(arena: Arena) -> None:
     cgroups = arena.sandbox._cgroups
@@ -258,7 +263,8 @@ def test_a_fork_that_fails_once_is_not_the_end(arena: Arena) -> None:
                 time.sleep(0.02)
 
 
-# FLAW (child.py, Child.dead and _ended_by_itself): select() takes no descriptor above 1023; a service with that many
+# Was a flaw (child.py, Child.dead and _ended_by_itself):
+# select() takes no descriptor above 1023; a service with that many
 # open gets ValueError. Use poll.
 def test_many_open_descriptors_are_no_trouble(arena: Arena) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -280,7 +286,8 @@ def test_many_open_descriptors_are_no_trouble(arena: Arena) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-# FLAW (cgroups.py, _open_v1/_open_v2): the parent group is named after the process only, so two sandboxes of one
+# Was a flaw (cgroups.py, _open_v1/_open_v2):
+# the parent group is named after the process only, so two sandboxes of one
 # process share slots: one memory limit for two children, and the first to close removes groups of the other, whose
 # next spawn raises FileNotFoundError and ends its refill thread. Put a counter or random part into the name.
 def test_two_sandboxes_of_one_process_do_not_disturb_each_other(arena: Arena) -> None:
@@ -304,7 +311,8 @@ with Sandbox(config) as first:
     assert done.stdout.strip() == "apart", done
 
 
-# FLAW (pool.py, Sandbox.spawn): a reference gets the 60 s of CPU that a submission's child gets, over its whole life
+# Was a flaw (pool.py, Sandbox.spawn):
+# a reference gets the 60 s of CPU that a submission's child gets, over its whole life
 # of up to 20,000 uses; the kernel then kills it in the middle of somebody's grading, which ends as grader_error.
 def test_a_reference_is_not_limited_like_a_submission(arena: Arena) -> None:
     reference = arena.engine.references.borrow(arena.assignment)
@@ -319,7 +327,8 @@ def test_a_reference_is_not_limited_like_a_submission(arena: Arena) -> None:
     assert hard == resource.RLIM_INFINITY or hard >= 3600
 
 
-# FLAW (child.py, Child._limit_memory): prlimit of another user's process needs CAP_SYS_RESOURCE, which a container does
+# Was a flaw (child.py, Child._limit_memory):
+# prlimit of another user's process needs CAP_SYS_RESOURCE, which a container does
 # not give; PermissionError leaves Engine.grade. Let the child's driver set the soft limit for itself, or go on without.
 def test_a_check_may_have_less_memory_than_the_rest(arena: Arena) -> None:
     graded = arena.grade("", limits=CheckLimits(memory_mib=256))
@@ -356,7 +365,8 @@ def test_a_slot_comes_back_from_every_way_of_ending(arena: Arena) -> None:
         assert used == 4, (body, used)  # two parked children and two references
 
 
-# FLAW (grading.py, Engine.grade): only GraderError is caught; anything unforeseen must be grader_error, not a crash.
+# Was a flaw (grading.py, Engine.grade):
+# only GraderError is caught; anything unforeseen must be grader_error, not a crash.
 def test_an_unforeseen_exception_is_a_fault_of_ours(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any) -> None:
         raise RuntimeError("unforeseen")

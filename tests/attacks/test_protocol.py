@@ -124,7 +124,8 @@ BREACHES = {
     "unknown framework": "send(answer(TENSOR + bytes([2]) + array(11, (1,), bytes(8))[1:])); stay()",
     "unknown tag": "send(answer(bytes([14]))); stay()",
     "tag 255": "send(answer(bytes([255]))); stay()",
-    # FLAW (wire.py, _Reader.array): NumPy's own ValueError leaves decode when a dimension is 0 and the others overflow.
+    # Was a flaw (wire.py, _Reader.array):
+    # NumPy's own ValueError leaves decode when a dimension is 0 and the others overflow.
     "dimensions that overflow beside a 0": "send(answer(array(11, (2**31, 2**31, 2**31, 0)))); stay()",
 }
 
@@ -229,7 +230,8 @@ LOADS = {
     "odd entries": "DICT + U(1) + text('failed') + LIST + U(4) + NONE + integer(1) + DICT + U(0) + DICT + U(3) + "
     + _ODD,
     "line far away": f"DICT + U(1) + text('failed') + LIST + U(1) + DICT + U(2) + {_FAR}",
-    # FLAW (wire.py, _Reader.array): here NumPy's ValueError leaves Engine.grade.
+    # Was a flaw (wire.py, _Reader.array):
+    # here NumPy's ValueError leaves Engine.grade.
     "overflow beside a 0": "array(11, (2**31, 2**31, 2**31, 0))",
 }
 
@@ -245,7 +247,8 @@ def test_forged_answers_to_load_are_verdicts(arena: Arena, name: str) -> None:
     assert graded.report.score < 100
 
 
-# FLAW (child.py, CallError and names): str() of whatever the child sent. An array of eight dimensions of 7 is 1.6
+# Was a flaw (child.py, CallError and names):
+# str() of whatever the child sent. An array of eight dimensions of 7 is 1.6
 # million numbers to print: 2 s of the grader's time each, five of them in one frame, after every deadline. Take texts
 # only.
 @pytest.mark.parametrize("field", ["type", "message", "used"])
@@ -260,7 +263,8 @@ def test_arrays_where_texts_belong_cost_no_time(arena: Arena, field: str) -> Non
         assert time.process_time() - started < 0.5
 
 
-# FLAW (wire.py, _Reader.container): integers that are multiples of 2^61-1 have one hash; 4,900 of them as keys take
+# Was a flaw (wire.py, _Reader.container):
+# integers that are multiples of 2^61-1 have one hash; 4,900 of them as keys take
 # 0.3 s to decode instead of 5 ms. Allow text keys of any number and at most some hundred others.
 def test_colliding_keys_cost_no_time() -> None:
     prime, count = 2**61 - 1, 4_900
@@ -273,7 +277,8 @@ def test_colliding_keys_cost_no_time() -> None:
     assert time.process_time() - started < 0.1
 
 
-# FLAW (child.py, Child._send): while a long question is being sent, an early answer leaves the pipe readable and the
+# Was a flaw (child.py, Child._send):
+# while a long question is being sent, an early answer leaves the pipe readable and the
 # grader spins until the wall limit.
 def test_an_early_answer_does_not_make_the_grader_spin(arena: Arena) -> None:
     source = f"{FORGE}\nimport threading\ndef later():\n    time.sleep(0.2); write(4, b'x' * 100)\ndef attack():\n" + (
@@ -304,7 +309,7 @@ def test_both_pipes_full_is_no_deadlock(arena: Arena) -> None:
         with pytest.raises(ChildEnded):
             arena.call(child, "attack", np.zeros(1 << 20))
         assert time.monotonic() - started < LIMITS.wall_s + 1.0
-        assert time.thread_time() - cpu < 0.7  # FLAW, as above
+        assert time.thread_time() - cpu < 0.7  # once a flaw, as above
 
 
 # The decoder alone ------------------------------------------------------------------------------------------------
@@ -317,7 +322,7 @@ def decoded(data: bytes) -> None:
 
 @settings(max_examples=600, deadline=500)
 @given(st.binary(max_size=300))
-@example(bytes([11, 11, 4]) + struct.pack("<4Q", 2**31, 2**31, 2**31, 0))  # FLAW, as above
+@example(bytes([11, 11, 4]) + struct.pack("<4Q", 2**31, 2**31, 2**31, 0))  # once a flaw, as above
 @example(bytes([8]) + struct.pack("<I", 2**32 - 1))
 def test_any_bytes_are_a_value_or_a_wire_error(data: bytes) -> None:
     decoded(data)

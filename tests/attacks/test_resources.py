@@ -391,7 +391,8 @@ def test_a34_many_at_once(arena: Arena) -> None:
         arena.engine.references.give_back(arena.assignment, reference)
 
 
-# FLAW (child.py, Child._drain_output/_wait): the closed output pipe stays in the poll set, where it is always ready;
+# Was a flaw (child.py, Child._drain_output/_wait):
+# the closed output pipe stays in the poll set, where it is always ready;
 # the grader spins until the wall limit and never looks at CPU time or memory.
 def test_a_closed_output_pipe_does_not_make_the_grader_spin(arena: Arena) -> None:
     with arena.program("def attack():\n    os.close(1); os.close(2); time.sleep(60)", SHORT) as child:
@@ -401,7 +402,8 @@ def test_a_closed_output_pipe_does_not_make_the_grader_spin(arena: Arena) -> Non
         assert time.thread_time() - started < 0.3
 
 
-# FLAW (child.py, Child._wait): limits are looked at only when nothing was readable for 50 ms.
+# Was a flaw (child.py, Child._wait):
+# limits are looked at only when nothing was readable for 50 ms.
 @pytest.mark.parametrize(
     "body",
     ["os.close(1); os.close(2)", "import threading; threading.Thread(target=trickle, daemon=True).start()"],
@@ -418,7 +420,8 @@ def test_the_cpu_limit_holds_while_bytes_flow(arena: Arena, body: str) -> None:
     assert result.seconds < 2.0, result
 
 
-# FLAW (child.py, Child._wait): only the time inside poll is charged, so a child that keeps the grader busy with single
+# Was a flaw (child.py, Child._wait):
+# only the time inside poll is charged, so a child that keeps the grader busy with single
 # bytes gets a multiple of its wall limit. The limit must be a point in time.
 def test_a17_single_bytes_do_not_stretch_the_wall_limit(arena: Arena) -> None:
     limits = CheckLimits(cpu_s=30.0, wall_s=1.5, memory_mib=256, output_kib=64)
