@@ -7,6 +7,7 @@ leave behind. `--quick` for a smaller run, `--json` for machines.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +60,18 @@ def private_mib(pid: int) -> float:
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
 
 
-def zygote_pid(launcher: int) -> int:
-    """The launcher's only child."""
+def processes() -> Iterator[tuple[int, int, int]]:
+    """(process, parent, session) of everything that runs."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[1]) == launcher:
-                return int(entry.name)
-    raise RuntimeError("the launcher has no child")
+                yield int(entry.name), int(fields[1]), int(fields[3])
+
+
+def zygote_pid(launcher: int) -> int:
+    """The launcher's only child."""
+    return next(pid for pid, parent, _ in processes() if parent == launcher)
 
 
 class Watched(Engine):
@@ -133,15 +136,7 @@ def grade_one(engine: Engine, assignment: Assignment, name: str, data: bytes) ->
 
 def in_session(session: int) -> int:
     """Processes of the session that a launcher opened: zygote and children never leave it."""
-    count = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            count += int(fields[3]) == session
-    return count
+    return sum(own == session for _, _, own in processes())
 
 
 def footprint(session: int) -> dict[str, int]:

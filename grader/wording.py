@@ -341,13 +341,6 @@ def same_error(count: int, said: str, where: Text, *, elsewhere: bool) -> Text:
     )
 
 
-def did_you_mean(name: str, close: str, where: Text) -> Text:
-    return Text(
-        en=f"{name} is not defined; {where.en} defines {close}: did you mean {close}?",
-        zh=f"{name} 没有定义；{where.zh}定义了 {close}，是否想写 {close}？",
-    )
-
-
 def grader_fault() -> Text:
     return Text(
         en="The grader itself failed. This costs you neither points nor an attempt; please try again.",

@@ -19,7 +19,7 @@ from grader.diagnosis import same_value
 from grader.reports import ReportStatus, Status
 from grader.sandbox.limits import CheckLimits
 
-from .arena import SECRET, Arena, Graded
+from .arena import PROJECT, SECRET, Arena, Graded
 
 pytestmark = pytest.mark.sandbox
 LIMITS = CheckLimits(cpu_s=2.0, wall_s=2.0, memory_mib=512, output_kib=64)
@@ -305,7 +305,15 @@ def test_c36_names_and_texts_of_the_upload_cannot_forge_a_report(arena: Arena) -
 def check_text(graded: Graded) -> None:
     """I6: nothing of the machine outside the jail, and no secret, in anything that a student reads."""
     text = json.dumps(graded.report.to_json("en"), ensure_ascii=False) + json.dumps(graded.report.to_json("zh"))
-    for word in (SECRET.decode(), str(Path.home()) + "/", "/work/", "site-packages", "job_write", "GRADER_", ".venv"):
+    for word in (
+        SECRET.decode(),
+        str(Path.home()) + "/",
+        str(PROJECT),
+        "site-packages",
+        "job_write",
+        "GRADER_",
+        ".venv",
+    ):
         assert word not in text, word
     # Control characters: JSON writes them as escapes.
     assert not re.search(r"\\u00[01][0-9a-f]|\\u202[a-e]|\\u206[6-9]", json.dumps(graded.report.to_json("en")))
