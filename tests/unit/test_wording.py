@@ -58,7 +58,6 @@ SENTENCES: dict[str, tuple[Callable[[], Text], list[str]]] = {
         lambda: wording.missing_binding("np", WHERE, "ImportError: x"),
         ["np", "line 3", "ImportError: x"],
     ),
-    "did you mean": (["soft_max is not defined", "line 3", "did you mean softmax"],),
     "banned": (
         lambda: wording.banned(["tf.nn.softmax", "tf.sigmoid"], "softmax", WHERE),
         ["tf.nn.softmax, tf.sigmoid", "line 3"],
