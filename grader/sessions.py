@@ -235,14 +235,15 @@ class References:
         self._lock = threading.Lock()
 
     def borrow(self, assignment: Assignment) -> Reference:
+        key = (assignment.name, assignment.version)
         with self._lock:
-            stock = self._free.get((assignment.name, assignment.version), [])
-            while stock:
-                reference = stock.pop()
-                if not reference.worn:
-                    return reference
-                reference.close()
-        return Reference(self._sandbox, assignment)
+            stock = self._free.get(key, [])
+            worn = [reference for reference in stock if reference.worn]
+            self._free[key] = stock = [reference for reference in stock if reference not in worn]
+            found = stock.pop() if stock else None
+        for reference in worn:  # all of them: one that stays would keep a replaced zygote alive
+            reference.close()
+        return found or Reference(self._sandbox, assignment)
 
     def give_back(self, assignment: Assignment, reference: Reference) -> None:
         if reference.worn:
