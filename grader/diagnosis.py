@@ -49,15 +49,19 @@ def explain(
 ) -> dict[str, Mistake]:
     """{check id: mistake} for the failed checks that a mistake reproduces.
 
-    outcomes: {mistake name: {check id: results of its steps}}.
+    outcomes: {mistake name: {check id: results of its steps}}, the solution's under "".
     """
+    # Steps that the solution gives too are right: whatever made the check fail, no mistake explains it.
+    right = {r.check for r in records if reproduces(r, outcomes.get("", {}).get(r.check, ()))}
     matches = {
         mistake.name: {r.check for r in records if reproduces(r, outcomes.get(mistake.name, {}).get(r.check, ()))}
         for mistake in mistakes
     }
     named: dict[str, Mistake] = {}
     for record in records:
-        able = [m for m in mistakes if record.failed and record.check in matches[m.name]]
+        able = [m for m in mistakes if record.check in matches[m.name]]
+        if not record.failed or record.check in right:
+            continue
         if able:
             named[record.check] = min(able, key=lambda m: (-len(matches[m.name]), m.name))
     return named
@@ -174,8 +178,8 @@ def _factor(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Text | None:
                 zh=f"你的结果是正确结果的 {size} 倍：是不是该求平均却求了和？",
             )
         return Text(
-            en=f"Your values are the expected ones divided by {size}: divided by the batch size once too often?",
-            zh=f"你的结果是正确结果除以 {size}：是不是多除了一次批大小？",
+            en=f"Your values are the expected ones divided by {size}: once too often, by the batch or the classes?",
+            zh=f"你的结果是正确结果除以 {size}：是不是多除了一次批大小或类别数？",
         )
     if b.size > 1 and abs(factor - 1.0) > 1e-3:
         return Text(

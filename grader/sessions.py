@@ -205,15 +205,15 @@ class Reference:
             raise SandboxError(f"the reference of {self._assignment.name} failed: {error}") from error
 
     def replay(self, records: Sequence[Record], mistakes: Sequence[Mistake]) -> dict[str, dict[str, Any]]:
-        """{mistake: {check: results}} of running the recorded steps on each mistake."""
+        """{mistake: {check: results}} of running the recorded steps on each mistake, and under "" on the solution."""
         answers = self._ask(
             "replay",
-            programs=[self._assignment.mistaken_solution(mistake) for mistake in mistakes],
+            programs=[self._assignment.solution, *map(self._assignment.mistaken_solution, mistakes)],
             scripts=[replay_steps(record) for record in records],
         )
         return {
-            mistake.name: {record.check: row for record, row in zip(records, rows, strict=True)}
-            for mistake, rows in zip(mistakes, answers, strict=True)
+            name: {record.check: row for record, row in zip(records, rows, strict=True)}
+            for name, rows in zip(("", *(mistake.name for mistake in mistakes)), answers, strict=True)
         }
 
     @property

@@ -99,6 +99,9 @@ def _shapes(found: Difference, en: str, zh: str) -> Text:
     if want == () and math.prod(have) > 1:
         hint_en = " One number for the whole batch is asked for: is the mean missing?"
         hint_zh = "题目要求整个批次得到一个数，是不是漏了求平均？"
+    elif want == ():
+        hint_en = " It is one number in brackets: leave keepdims out, or take the mean without an axis."
+        hint_zh = "它是一个带括号的数：请去掉 keepdims，或者不指定 axis 求平均。"
     elif have == want[::-1]:
         hint_en, hint_zh = " It looks transposed.", "看起来被转置了。"
     return Text(
@@ -235,6 +238,14 @@ _ADVICE: tuple[tuple[str, str, Text], ...] = (
         Text(
             en="The keyword is called axis (and keepdims) here.",
             zh="这里的关键字参数叫 axis（以及 keepdims）。",
+        ),
+    ),
+    (
+        r"ModuleNotFoundError",
+        r"No module named",
+        Text(
+            en="While your code is graded only Python's standard library, NumPy, TensorFlow and Matplotlib are there.",
+            zh="评分时只有 Python 标准库、NumPy、TensorFlow 和 Matplotlib 可用。",
         ),
     ),
     (

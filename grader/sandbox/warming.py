@@ -30,6 +30,7 @@ def seed_tensorflow(seed: int) -> None:
 def _warm_tensorflow() -> None:
     tf: Any = sys.modules["tensorflow"]
     tf.random.set_seed(0)
+    tf.get_logger().setLevel("ERROR")  # advice about retracing would look like the student's own fault
     for dtype in (np.float64, np.float32):
         for shape in ((2, 3), (3,)):
             _warm_ops(tf, np.linspace(0.1, 0.9, int(np.prod(shape)), dtype=dtype).reshape(shape))

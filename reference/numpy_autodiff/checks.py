@@ -164,10 +164,11 @@ def relu_backward_masks(student, reference, rng):
     inputs = [(4.0 * rng.away_from_zero(shape), rng.normal(size=shape)) for shape in shapes]
     pairs = [(relu_backward(student, *pair), relu_backward(reference, *pair)) for pair in inputs]
     # At exactly 0 there is no derivative: 0 and 1 are both in use, and what lies between is accepted.
-    at_zero = relu_backward(student, np.array([[0.0, 2.0, -1.0]]), np.array([[5.0, 3.0, 4.0]]))
+    x, grad_y = np.array([[0.0, 2.0, -1.0, 0.05, -0.05]]), np.array([[5.0, 3.0, 4.0, 2.0, 6.0]])
+    at_zero, right = relu_backward(student, x, grad_y), np.array([[0.0, 3.0, 0.0, 2.0, 0.0]])
     for got, expected in pairs:
         close(got, expected, what="grad_x")
-    close(at_zero, np.array([[0.0, 3.0, 0.0]]), or_between=[[[5.0, 3.0, 0.0]]], what="grad_x")
+    close(at_zero, right, or_between=[[[5.0, 3.0, 0.0, 2.0, 0.0]]], what="grad_x")
 
 
 @check(part="Relu", points=3)

@@ -1,6 +1,6 @@
-"""Two Matmul objects share one memory because mem is defined on the class; create self.mem in __init__.
+"""All your Matmul objects share one memory; create self.mem in __init__, so that each has its own.
 
-zh: mem 写在类上，两个 Matmul 对象共用一份记忆；请在 __init__ 里建立 self.mem。
+zh: 你的所有 Matmul 对象共用同一份记忆；请在 __init__ 中创建 self.mem，让每个对象各有一份。
 """
 
 PART = "Matmul"
