@@ -86,6 +86,11 @@ def cell_text(value: Json) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def calls_text(shown: Json) -> list[str]:
+    """A shown input as lines of code: the calls on the same object before it, then the call itself."""
+    return [call_text(call) for call in (*shown.get("before", ()), shown)]
+
+
 def call_text(shown: Json) -> str:
     """A shown call as one line of code."""
     args = ", ".join(_short(arg) for arg in shown["args"])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from grader.display import call_text
+from grader.display import calls_text
 from grader.reports import Json, Language, Report, ReportStatus, Status, plain_number
 
 # XML 1.0 has no way to write these characters, not even escaped.
@@ -51,8 +51,7 @@ def junit(reports: Sequence[Report], lang: Language = "en") -> str:
                 failure = ElementTree.SubElement(case, "failure", message=message)
                 lines = [check.title.say(lang), message]
                 if check.input is not None:
-                    calls = (*check.input.get("before", ()), check.input)
-                    lines += [f"input: {call_text(call)}" for call in calls]
+                    lines += [f"input: {call}" for call in calls_text(check.input)]
                 lines += [f"got: {check.got}", f"expected: {check.expected}"]
                 failure.text = _xml("\n".join(lines))
             elif check.status is Status.NOT_REACHED:
@@ -67,7 +66,7 @@ def gradescope(report: Report, lang: Language = "en") -> dict[str, Json]:
     for check in report.checks:
         lines = [check.message.say(lang)] if check.message else []
         if check.input is not None:
-            lines += [f"input: {call_text(call)}" for call in (*check.input.get("before", ()), check.input)]
+            lines += [f"input: {call}" for call in calls_text(check.input)]
         if check.got is not None or check.expected is not None:
             lines += [f"got: {check.got}", f"expected: {check.expected}"]
         tests.append(

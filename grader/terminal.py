@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Line
 
-from grader.display import call_text, cell_text
+from grader.display import calls_text, cell_text
 from grader.reports import CheckResult, Json, Language, Report, ReportStatus, Status
 
 MOST_ROWS = 10
@@ -85,8 +85,7 @@ def _card(check: CheckResult, title: str, lang: Language) -> RenderableType:
     if check.message:
         lines.append(Line(check.message.say(lang)))
     if check.input is not None:
-        calls = [call_text(shown) for shown in (*check.input.get("before", ()), check.input)]
-        lines.append(Line(f"{_SAY['input'][lang]}: " + "\n       ".join(calls), style="cyan"))
+        lines.append(Line(f"{_SAY['input'][lang]}: " + "\n       ".join(calls_text(check.input)), style="cyan"))
     if check.got is not None or check.expected is not None:
         lines.append(_beside(check, lang))
     return Panel(Group(*lines), title=title, title_align="left", box=box.ROUNDED, width=80)

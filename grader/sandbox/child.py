@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -336,25 +336,26 @@ class Child:
 
     def _keep_last_words(self) -> None:
         """What is still in the output pipe of a dead child: the same bytes however long the kill took."""
+        for piece in self._printed():
+            self._keep(piece)
+
+    def _printed(self) -> Iterator[bytes]:
+        """What the output pipe holds now, piece by piece; an empty one when the child has closed it."""
         while True:
             try:
                 piece = os.read(self._out_fd, 65536)
             except BlockingIOError:
                 return
+            yield piece
             if not piece:
                 return
-            self._keep(piece)
 
     def _keep(self, piece: bytes) -> None:
         if self.keep_output:
             self.output += piece[: KEPT_OUTPUT_BYTES - len(self.output)]
 
     def _drain_output(self) -> None:
-        while True:
-            try:
-                piece = os.read(self._out_fd, 65536)
-            except BlockingIOError:
-                return
+        for piece in self._printed():
             if not piece:  # closed by the child: it would be reported as readable for ever
                 if not self._out_closed:
                     self._out_closed = True
