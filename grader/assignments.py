@@ -25,13 +25,17 @@ RUNTIMES = ("numpy", "tensorflow", "torch")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A part of the sheet. asks: names it needs; banned: library names and TensorFlow op types it must not use."""
+    """A part of the sheet. asks: names it needs; banned: library names and TensorFlow op types it must not use.
+
+    why: Markdown with $math$: what the part asks for, and why the usual mistake is one.
+    """
 
     name: str
     title: Text
     asks: tuple[str, ...]
     banned_names: frozenset[str] = frozenset()
     banned_ops: frozenset[str] = frozenset()
+    why: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +109,7 @@ def load(folder: Path) -> Assignment:
         name=folder.name,
         folder=folder,
         version=_version(folder),
-        title=_text(_need(table, "title", dict, folder), folder / "assignment.toml"),
+        title=_text(_need(table, "title", dict, folder), "title", f"{folder}/assignment.toml"),
         runtime=runtime,
         parts=parts,
         checks=checks,
@@ -177,10 +181,11 @@ def _part(path: Path, entry: Mapping[str, Any], table: Mapping[str, Any]) -> Par
     where = f"{path}, part {entry['name']}"
     return Part(
         name=entry["name"],
-        title=_text(entry.get("title", {}), path),
+        title=_text(entry.get("title"), "title", where),
         asks=_names(entry, "asks", where),
         banned_names=frozenset(_names({**table, **entry}, "banned_names", where)),
         banned_ops=frozenset(_names({**table, **entry}, "banned_ops", where)),
+        why=_text(entry["why"], "why", where) if "why" in entry else None,
     )
 
 
@@ -192,9 +197,9 @@ def _names(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _text(value: Any, path: Path) -> Text:
+def _text(value: Any, key: str, where: str) -> Text:
     if not isinstance(value, dict) or not isinstance(value.get("en"), str) or not isinstance(value.get("zh"), str):
-        raise AssignmentError(f"{path}: a title needs en and zh")
+        raise AssignmentError(f"{where}: {key} needs en and zh")
     return Text(en=value["en"], zh=value["zh"])
 
 

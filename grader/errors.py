@@ -64,3 +64,91 @@ class RuntimeMissing(SandboxError):
     """The runner environment lacks the packages of an assignment's runtime; names the command that adds them."""
 
     exit_code = 5
+
+
+class StoreError(GraderError):
+    """The database cannot be used: locked, full, damaged or of another version."""
+
+    http_status = 503
+
+
+class Refused(GraderError):
+    """The service will not do what was asked; nothing was changed.
+
+    `text` says what was wrong and what to do, in both languages; `code` names the kind for programs.
+    """
+
+    exit_code = 2
+    http_status = 400
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.text = Text(en=en, zh=zh)
+
+
+class Invalid(Refused):
+    """A value makes no sense; `field` names it as the form or the API calls it."""
+
+    http_status = 422
+    code = "invalid"
+
+    def __init__(self, field: str, en: str, zh: str) -> None:
+        super().__init__(en, zh)
+        self.field = field
+
+
+class NotSignedIn(Refused):
+    """Nobody is signed in, or the token is not valid."""
+
+    http_status = 401
+    code = "not-signed-in"
+
+
+class Forbidden(Refused):
+    """Somebody is signed in who may not do this."""
+
+    http_status = 403
+    code = "forbidden"
+
+
+class NotFound(Refused):
+    """It is not there, or not for this person: which of both is not said."""
+
+    http_status = 404
+    code = "not-found"
+
+    def __init__(self, en: str = "There is nothing here for you.", zh: str = "这里没有你可以看的内容。") -> None:
+        super().__init__(en, zh)
+
+
+class Conflict(Refused):
+    """It does not fit to what is there: a closed deadline, no attempts left, a name that is taken."""
+
+    http_status = 409
+    code = "conflict"
+
+
+class TooLarge(Refused):
+    """The upload is larger than what is taken."""
+
+    http_status = 413
+    code = "too-large"
+
+
+class TooSlow(Refused):
+    """The request did not arrive in time."""
+
+    http_status = 408
+    code = "too-slow"
+
+
+class TooMany(Refused):
+    """Too many requests; `retry_after_s` says when the next one is taken."""
+
+    http_status = 429
+    code = "too-many"
+
+    def __init__(self, en: str, zh: str, retry_after_s: int) -> None:
+        super().__init__(en, zh)
+        self.retry_after_s = retry_after_s

@@ -17,6 +17,7 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -60,8 +61,20 @@ class Engine:
         self.sandbox.start(assignment.runtime)
         self.references.give_back(assignment, self.references.borrow(assignment))
 
-    def grade(self, assignment: Assignment, file: str, data: bytes, *, seed: str | None = None) -> Report:
-        """The report on one upload; never raises for what a student did. seed: hex, to repeat an earlier grading."""
+    def grade(
+        self,
+        assignment: Assignment,
+        file: str,
+        data: bytes,
+        *,
+        seed: str | None = None,
+        on_check: Callable[[CheckResult], None] | None = None,
+    ) -> Report:
+        """The report on one upload; never raises for what a student did. seed: hex, to repeat an earlier grading.
+
+        on_check: told in this thread how each check ended, as soon as it has (see `bare`). The next check waits for
+        it, and its time counts against the file's allowance. What it raises is logged and changes nothing.
+        """
         started = time.perf_counter()
         digest = hashlib.sha256(data).hexdigest()
         seed = seed or derive(self.secret, assignment.version, digest)
@@ -85,7 +98,7 @@ class Engine:
             return replace(blank, notes=(error.text,), timings_ms={"total": elapsed_ms(started)})
         read_ms = elapsed_ms(started)
         try:
-            report = self._run(assignment, submission, piece, blank, read_ms)
+            report = self._run(assignment, submission, piece, blank, read_ms, on_check)
         except Exception as error:  # the edge: whatever went wrong in here is ours, and costs no points
             foreseen = isinstance(error, GraderError)
             log.error("grading of %s failed: %s", assignment.name, error, exc_info=not foreseen)
@@ -94,7 +107,13 @@ class Engine:
         return replace(report, timings_ms={**report.timings_ms, "total": elapsed_ms(started)})
 
     def _run(
-        self, assignment: Assignment, submission: Submission, piece: Slice, blank: Report, read_ms: float
+        self,
+        assignment: Assignment,
+        submission: Submission,
+        piece: Slice,
+        blank: Report,
+        read_ms: float,
+        on_check: Callable[[CheckResult], None] | None,
     ) -> Report:
         seed = int(blank.seed, 16)
         versions = self.sandbox.versions(assignment.runtime)
@@ -102,7 +121,7 @@ class Engine:
         session = StudentSession(self.sandbox, assignment, piece, seed % 2**31, self.limits)
         try:
             checking = time.perf_counter()
-            outcomes = Run(assignment, piece, session, reference, blank.seed).all_checks()
+            outcomes = Run(assignment, piece, session, reference, blank.seed).all_checks(telling(on_check))
             checks_ms = elapsed_ms(checking) - session.take_ms - session.load_ms
             explaining = time.perf_counter()
             named = explain(assignment, outcomes, reference)
@@ -218,16 +237,39 @@ def relevant(outcome: Outcome) -> tuple[Step, ...]:
     return steps[: steps.index(outcome.wrong) + 1] if outcome.wrong in steps else steps
 
 
-def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
-    """The check's line in the report. A hidden check shows no value of any kind."""
+def telling(on_check: Callable[[CheckResult], None] | None) -> Callable[[Outcome], None] | None:
+    """Tells of an outcome while the grading goes on. A fault of whoever listens is ours, not the student's."""
+    if on_check is None:
+        return None
+
+    def tell(outcome: Outcome) -> None:
+        try:
+            on_check(bare(outcome))
+        except Exception:
+            log.exception("on_check failed at check %s", outcome.check.id)
+
+    return tell
+
+
+def bare(outcome: Outcome) -> CheckResult:
+    """How the check ended, and nothing that its inputs went into: no message, no value, no time."""
     check = outcome.check
-    base = CheckResult(
+    return CheckResult(
         id=check.id,
         part=check.part,
         title=check.title,
         status=outcome.status,
         points=check.points if outcome.status is Status.PASSED else 0,
         max_points=check.points,
+        visible=check.visible,
+    )
+
+
+def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
+    """The check's line in the report. A hidden check shows no value of any kind."""
+    check = outcome.check
+    base = replace(
+        bare(outcome),
         wall_ms=round(outcome.wall_ms, 3) if check.visible else 0.0,  # a time could carry what the input was
         message=outcome.message,
     )

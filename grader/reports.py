@@ -7,7 +7,7 @@ a stored report can be shown in either language without grading again.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -68,6 +68,7 @@ class CheckResult:
     status: Status
     points: float
     max_points: float
+    visible: bool = True  # whether the check shows its values; one with hidden inputs does not
     message: Text | None = None
     mistake: str | None = None
     got: Json = None
@@ -150,6 +151,7 @@ def _check_json(check: CheckResult, lang: Language) -> dict[str, Json]:
         "status": str(check.status),
         "points": plain_number(check.points),
         "max_points": plain_number(check.max_points),
+        "visible": check.visible,
         "message": None if check.message is None else check.message.say(lang),
         "mistake": check.mistake,
         "got": check.got,
@@ -169,3 +171,156 @@ def plain_number(x: float) -> float | int | str:
     if not math.isfinite(x):
         return "nan" if math.isnan(x) else ("inf" if x > 0 else "-inf")
     return int(x) if x == int(x) and abs(x) < 2**53 else x
+
+
+# Records: a whole report as JSON, to be kept and read again -----------------------------------------------------------
+
+RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Form:
+    """How one kind of value is written and read again. read: value and its key -> value; raises ValueError."""
+
+    write: Callable[[Any], Json]
+    read: Callable[[Json, str], Any]
+
+
+def to_record(report: Report) -> Json:
+    """The whole report in both languages, as a tree for json.dumps, of which `from_record` makes an equal report.
+
+    Words stand for the numbers that JSON cannot hold; `got`, `expected` and `input` are trees of JSON already.
+    """
+    return {"format": RECORD_FORMAT, **_REPORT.write(report)}
+
+
+def from_record(record: Json) -> Report:
+    """The report that a record was made of. Raises ValueError naming the first key that does not fit."""
+    if not isinstance(record, dict):
+        raise _misfit("the record itself", "an object", record)
+    if type(record.get("format")) is not int or record["format"] != RECORD_FORMAT:
+        raise _misfit("format", f"the number {RECORD_FORMAT}", record.get("format"))
+    report: Report = _REPORT.read({key: value for key, value in record.items() if key != "format"}, "")
+    return report
+
+
+def _misfit(key: str, needed: str, value: Json) -> ValueError:
+    """Names the key, and of the value its type only: it may be long, or hidden from who reads this."""
+    return ValueError(f"not the record of a report: {key} must be {needed}, not {type(value).__name__}")
+
+
+def _same(kind: type, needed: str) -> _Form:
+    """A value that JSON holds as it is. bool is a kind of int in Python, but not here."""
+
+    def read(value: Json, key: str) -> Any:
+        if type(value) is not kind:
+            raise _misfit(key, needed, value)
+        return value
+
+    return _Form(write=lambda value: value, read=read)
+
+
+def _write_number(x: float) -> Json:
+    return x if isinstance(x, int) or math.isfinite(x) else plain_number(x)
+
+
+def _read_number(value: Json, key: str) -> float:
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    raise _misfit(key, 'a number, "nan", "inf" or "-inf"', value)
+
+
+def _word(kind: type[StrEnum]) -> _Form:
+    def read(value: Json, key: str) -> StrEnum:
+        if value not in tuple(kind):
+            raise _misfit(key, f"one of {', '.join(kind)}", value)
+        return kind(value)
+
+    return _Form(write=str, read=read)
+
+
+def _or_none(form: _Form) -> _Form:
+    return _Form(
+        write=lambda value: None if value is None else form.write(value),
+        read=lambda value, key: None if value is None else form.read(value, key),
+    )
+
+
+def _tuple_of(form: _Form) -> _Form:
+    def read(value: Json, key: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise _misfit(key, "a list", value)
+        return tuple(form.read(item, f"{key}[{at}]") for at, item in enumerate(value))
+
+    return _Form(write=lambda values: [form.write(value) for value in values], read=read)
+
+
+def _mapping_of(form: _Form) -> _Form:
+    def read(value: Json, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _misfit(key, "an object", value)
+        return {name: form.read(item, f"{key}.{name}") for name, item in value.items()}
+
+    return _Form(write=lambda values: {name: form.write(value) for name, value in values.items()}, read=read)
+
+
+def _fields_of(kind: type, **forms: _Form) -> _Form:
+    """A record of this module, every field by name: none may be missing, and none is skipped over."""
+
+    def write(value: Any) -> dict[str, Json]:
+        return {name: form.write(getattr(value, name)) for name, form in forms.items()}
+
+    def read(value: Json, key: str) -> Any:
+        if not isinstance(value, dict):
+            raise _misfit(key, "an object", value)
+        prefix = f"{key}." if key else ""
+        for name in (*forms, *value):
+            if name not in value or name not in forms:
+                what = "missing" if name in forms else "not known"
+                raise ValueError(f"not the record of a report: {prefix}{name} is {what}")
+        return kind(**{name: form.read(value[name], prefix + name) for name, form in forms.items()})
+
+    return _Form(write=write, read=read)
+
+
+_STRING = _same(str, "a text")
+_NUMBER = _Form(write=_write_number, read=_read_number)
+_TREE = _Form(write=lambda value: value, read=lambda value, key: value)
+_TEXT = _fields_of(Text, en=_STRING, zh=_STRING)
+_CHECK = _fields_of(
+    CheckResult,
+    id=_STRING,
+    part=_STRING,
+    title=_TEXT,
+    status=_word(Status),
+    points=_NUMBER,
+    max_points=_NUMBER,
+    visible=_same(bool, "true or false"),
+    message=_or_none(_TEXT),
+    mistake=_or_none(_STRING),
+    got=_TREE,
+    expected=_TREE,
+    worst=_or_none(_fields_of(Worst, index=_tuple_of(_same(int, "a whole number")), difference=_NUMBER)),
+    input=_TREE,
+    wall_ms=_NUMBER,
+)
+_REPORT = _fields_of(
+    Report,
+    assignment=_STRING,
+    assignment_version=_STRING,
+    status=_word(ReportStatus),
+    score=_NUMBER,
+    max_score=_NUMBER,
+    parts=_tuple_of(_fields_of(PartScore, name=_STRING, score=_NUMBER, max_score=_NUMBER)),
+    checks=_tuple_of(_CHECK),
+    left_out=_tuple_of(_fields_of(LeftOut, where=_TEXT, what=_STRING, why=_TEXT)),
+    notes=_tuple_of(_TEXT),
+    printed=_STRING,
+    seed=_STRING,
+    runtime=_mapping_of(_STRING),
+    mode=_STRING,
+    timings_ms=_mapping_of(_NUMBER),
+    file=_STRING,
+)

@@ -296,6 +296,7 @@ class TestHiddenChecks:
         )
         (line,) = report.checks
         assert line.status is Status.FAILED
+        assert not line.visible
         assert (line.got, line.expected, line.worst, line.input) == (None, None, None, None)
         assert "31337" not in json.dumps(report.to_json())
 
@@ -319,6 +320,82 @@ class TestHiddenChecks:
         assert [c.status for c in report.checks] == [Status.FAILED, Status.NOT_REACHED]
         assert report.checks[1].message is not None
         assert "builds on" in report.checks[1].message.en
+
+
+class TestTellingWhileGrading:
+    def test_every_check_once_and_in_order(self, engine: Engine, assignment: Assignment) -> None:
+        told: list[CheckResult] = []
+        threads: set[int] = set()
+
+        def on_check(check: CheckResult) -> None:
+            told.append(check)
+            threads.add(threading.get_ident())
+
+        source = assignment.mistaken_solution(assignment.mistakes[0]).encode()
+        report = engine.grade(assignment, "hw.py", source, on_check=on_check)
+        assert threads == {threading.get_ident()}
+        assert {c.status for c in told} >= {Status.PASSED, Status.FAILED}
+        assert told == [
+            CheckResult(
+                id=c.id,
+                part=c.part,
+                title=c.title,
+                status=c.status,
+                points=c.points,
+                max_points=c.max_points,
+                visible=c.visible,
+            )
+            for c in report.checks
+        ]
+
+    def test_before_the_next_check_and_before_the_explanation(
+        self, engine: Engine, numpy: Assignment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events: list[str] = []
+
+        def first(student: Any, reference: Any, rng: Any) -> None:
+            events.append("first runs")
+            close(forward(student, np.ones(2)), np.zeros(2))
+
+        def second(student: Any, reference: Any, rng: Any) -> None: ...
+
+        def third(student: Any, reference: Any, rng: Any) -> None:
+            events.append("third runs")
+
+        def explain(*_: Any) -> dict[str, Any]:
+            events.append("explained")
+            return {}
+
+        monkeypatch.setattr("grader.grading.explain", explain)
+        checks = own_check(first), own_check(second, requires=["first"]), own_check(third, visible=False)
+        engine.grade(
+            with_checks(numpy, *checks),
+            "hw.py",
+            numpy.solution.encode(),
+            on_check=lambda c: events.append(f"{c.id} {c.status} {c.points}/{c.max_points} {c.visible}"),
+        )
+        assert events == [
+            "first runs", "first failed 0/10 True", "second not_reached 0/10 True",
+            "third runs", "third passed 10/10 False", "explained",
+        ]  # fmt: skip
+
+    def test_a_fault_of_the_listener_is_logged_and_harms_nothing(
+        self, engine: Engine, numpy: Assignment, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def on_check(check: CheckResult) -> None:
+            raise RuntimeError(f"nobody is there for {check.id}")
+
+        source = numpy.mistaken_solution(numpy.mistakes[0]).encode()
+        alone, listened = (engine.grade(numpy, "hw.py", source, on_check=each) for each in (None, on_check))
+        assert stable(listened) == stable(alone)
+        assert listened.status is ReportStatus.GRADED
+        logged = [r for r in caplog.records if r.exc_info is not None and "nobody is there" in str(r.exc_info[1])]
+        assert len(logged) == len(listened.checks)
+
+    def test_a_file_without_checks_tells_nothing(self, engine: Engine, numpy: Assignment) -> None:
+        told: list[CheckResult] = []
+        report = engine.grade(numpy, "hw.py", numpy.starter.encode(), on_check=told.append)
+        assert (report.status, told) == (ReportStatus.NOT_GRADABLE, [])
 
 
 def descendants(pid: int) -> set[int]:

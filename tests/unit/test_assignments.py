@@ -9,6 +9,7 @@ import pytest
 
 from grader.assignments import Assignment, load, load_all
 from grader.errors import AssignmentError
+from grader.reports import Text
 
 TOML = """
 runtime = "numpy"
@@ -28,6 +29,7 @@ asks = ["Layer", "Layer.forward"]
 banned_names = ["jax"]
 banned_ops = ["Softmax"]
 title = { en = "part two", zh = "第二部分" }
+why = { en = 'Because $x \\le y$.', zh = '因为 $x \\le y$。' }
 """
 CHECKS = '''
 from grader.checks import check, close
@@ -91,6 +93,8 @@ def test_a_whole_folder(make: Make) -> None:
     assert made.part("one").banned_names == {"numpy.linalg"}
     assert made.part("two").banned_names == {"jax"}
     assert made.part("two").banned_ops == {"Softmax"}
+    assert made.part("one").why is None
+    assert made.part("two").why == Text(en=r"Because $x \le y$.", zh=r"因为 $x \le y$。")
     assert made.watched == {"watch": ["jax", "numpy.linalg"], "ops": ["Softmax"]}
     assert [(m.name, m.part, m.hint.en) for m in made.mistakes] == [("forgets", "one", "You forgot.")]
     assert made.mistaken_solution(made.mistakes[0]).startswith(made.solution)
@@ -116,8 +120,14 @@ BROKEN: list[tuple[dict[str, str | bytes | None], tuple[str, ...]]] = [
     ({"assignment.toml": TOML.replace('asks = ["f"]', 'asks = "f"')}, ("assignment.toml", "asks")),
     (
         {"assignment.toml": TOML.replace('title = { en = "part one", zh = "第一部分" }', "")},
-        ("assignment.toml", "title"),
+        ("assignment.toml", "part one", "title"),
     ),
+    (
+        {"assignment.toml": TOML.replace("why = {", "why = { es = 'x',").replace("zh = '", "cn = '")},
+        ("two", "why", "zh"),
+    ),
+    ({"assignment.toml": TOML.replace("why = {", "why = 'words' # {")}, ("assignment.toml", "part two", "why")),
+    ({"assignment.toml": TOML.replace("en = 'Because", "en = 1, es = 'Because")}, ("part two", "why", "en")),
     ({"assignment.toml": TOML.replace('name = "two"', 'name = "three"')}, ("checks.py", "second", "'two'")),
     (
         {"assignment.toml": TOML + '[[part]]\nname = "idle"\nasks = []\ntitle = { en = "e", zh = "中" }\n'},
@@ -243,3 +253,15 @@ def test_the_assignments_here(assignments: dict[str, Assignment]) -> None:
         assert any("\u4e00" <= c <= "\u9fff" for c in made.statement("zh"))
         assert {check.part for check in made.checks} == {part.name for part in made.parts}
         assert {m.part for m in made.mistakes} <= {part.name for part in made.parts}
+
+
+def test_every_part_here_says_why(assignments: dict[str, Assignment]) -> None:
+    for part in (part for made in assignments.values() for part in made.parts):
+        assert part.why is not None, part.name
+        assert any("\u4e00" <= c <= "\u9fff" for c in part.why.zh)
+        assert "\n" not in part.why.zh, "a line break would become a space"
+        for text in (part.why.en, part.why.zh):
+            pieces = text.split("$")
+            assert len(pieces) % 2 == 1, f"{part.name}: a $ without its partner"
+            assert len(pieces) > 1, f"{part.name}: two sentences of mathematics"
+        assert sorted(set(part.why.en.split("$")[1::2])) == sorted(set(part.why.zh.split("$")[1::2]))

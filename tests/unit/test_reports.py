@@ -16,8 +16,8 @@ KEYS = [
     "printed", "seed", "runtime", "mode", "timings_ms",
 ]  # fmt: skip
 CHECK_KEYS = [
-    "id", "part", "title", "status", "points", "max_points", "message", "mistake", "got", "expected", "worst", "input",
-    "wall_ms",
+    "id", "part", "title", "status", "points", "max_points", "visible", "message", "mistake", "got", "expected",
+    "worst", "input", "wall_ms",
 ]  # fmt: skip
 
 
@@ -69,6 +69,12 @@ def test_keys_are_exactly_those_documented() -> None:
 def test_every_field_reaches_the_json() -> None:
     assert {f.name for f in dataclasses.fields(Report)} == set(KEYS)
     assert {f.name for f in dataclasses.fields(CheckResult)} == set(CHECK_KEYS)
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_whether_values_are_shown(visible: bool) -> None:
+    check = dataclasses.replace(full_report().checks[0], visible=visible)
+    assert dataclasses.replace(full_report(), checks=(check,)).to_json()["checks"][0]["visible"] is visible
 
 
 def test_strict_json_and_back() -> None:

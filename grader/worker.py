@@ -1,0 +1,222 @@
+"""Takes a job, grades it with no transaction open, stores the report. Several at a time, each in a thread of its own.
+
+A worker may be killed at any instant: until the report is committed the job belongs to whoever takes it next. A worker
+that is told to stop finishes what it has, or gives it back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from grader import wording
+from grader.assignments import Assignment
+from grader.errors import GraderError, StoreError
+from grader.events import Bus, Event, regrade_topic, submission_topic
+from grader.grading import Engine
+from grader.queue import MOST_ATTEMPTS, Job, LeaseLost, Queue
+from grader.reports import CheckResult, Json, Report, ReportStatus
+from grader.service import recording, regrading
+from grader.service.catalogue import Catalogue
+from grader.store.codec import unpack
+from grader.store.engine import Store, after_commit
+from grader.store.models import Blob, Submission
+from grader.store.models import Worker as WorkerRow
+from grader.store.states import SubmissionState
+
+log = logging.getLogger("grader")
+
+_BEAT_S = 5.0
+_IDLE_S = 1.0
+_AFTER_ERROR_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """A job with all that its grading needs."""
+
+    job: Job
+    assignment: Assignment
+    file_name: str
+    data: bytes
+
+
+@dataclass
+class Worker:
+    """Grades jobs of these runtimes. start() returns at once; stop() waits for the gradings that run.
+
+    slots: gradings at once. name: tells this process from others (see queue.local.worker_name).
+    """
+
+    store: Store
+    queue: Queue
+    engine: Engine
+    catalogue: Catalogue
+    bus: Bus
+    name: str
+    runtimes: Sequence[str]
+    slots: int = 2
+    on_graded: Callable[[Report], None] | None = None  # for counters
+    _running: dict[int, Job] = field(default_factory=dict)
+    _progress: dict[int, list[Json]] = field(default_factory=dict)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        self._announce(datetime.now(UTC))
+        for number in range(self.slots):
+            self._threads.append(threading.Thread(target=self._serve, name=f"grade-{number}", daemon=True))
+        self._threads.append(threading.Thread(target=self._beat, name="heartbeat", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace_s: float = 20.0) -> None:
+        """Takes no more jobs; waits for those that run, then gives back what is not finished."""
+        self._stopping.set()
+        deadline = datetime.now(UTC).timestamp() + grace_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - datetime.now(UTC).timestamp()))
+        with self._lock:
+            unfinished = list(self._running.values())
+        for job in unfinished:
+            self.queue.give_back(job)
+        with self.store.write() as session:
+            row = session.get(WorkerRow, self.name)
+            if row is not None:
+                session.delete(row)
+
+    def one(self) -> bool:
+        """Takes and does one job; False when there was none."""
+        job = self.queue.take(self.name, self.runtimes)
+        if job is None:
+            return False
+        with self._lock:
+            self._running[job.id] = job
+            self._progress[job.id] = []
+        try:
+            self._do(job)
+        finally:
+            with self._lock:
+                del self._running[job.id], self._progress[job.id]
+        return True
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self.one():
+                    self.queue.wait(_IDLE_S)
+            except StoreError as error:  # a full disk or a long lock: the lease brings the job back
+                log.error("%s", error)
+                self._stopping.wait(_AFTER_ERROR_S)
+            except Exception:
+                log.exception("a worker's thread failed; it goes on with the next job")
+                self._stopping.wait(_AFTER_ERROR_S)
+
+    def _do(self, job: Job) -> None:
+        work = self._open(job)
+        if work is None:
+            return
+        if job.attempt > MOST_ATTEMPTS:
+            report = _given_up(work)
+        else:
+            self._tell(job, Event(kind="state", data={"state": SubmissionState.GRADING}))
+            report = self.engine.grade(
+                work.assignment, work.file_name, work.data, on_check=lambda check: self._ended(job, check)
+            )
+        if report.status is ReportStatus.GRADER_ERROR and job.attempt < MOST_ATTEMPTS:
+            self.queue.retry(job, report.notes[0].en if report.notes else "")
+            self._tell(job, Event(kind="state", data={"state": SubmissionState.QUEUED}))
+            return
+        self._store(job, report)
+
+    def _open(self, job: Job) -> _Work | None:
+        """What is to be graded; a job whose assignment is not installed here ends without a verdict."""
+        with self.store.read() as session:
+            submission = session.get(Submission, job.submission_id)
+            assert submission is not None  # a foreign key holds it
+            blob = session.get(Blob, submission.blob_digest)
+            assert blob is not None
+            name, file_name, packed = submission.published.name, submission.file_name, blob.data
+        try:
+            return _Work(job=job, assignment=self.catalogue.get(name), file_name=file_name, data=unpack(packed))
+        except GraderError as error:
+            log.error("submission %d cannot be graded: %s", job.submission_id, error)
+            if job.attempt < MOST_ATTEMPTS:
+                self.queue.retry(job, str(error))
+            else:
+                self._store(job, _no_verdict(name, file_name))
+            return None
+
+    def _store(self, job: Job, report: Report) -> None:
+        now = datetime.now(UTC)
+        try:
+            with self.store.write() as session:
+                failed = report.status is ReportStatus.GRADER_ERROR
+                self.queue.finish(session, job, now, failed=failed)
+                submission = session.get(Submission, job.submission_id)
+                assert submission is not None
+                recording.record(session, submission, report, now, regrade_id=job.regrade_id)
+                if job.regrade_id is not None:
+                    regrading.advance(session, job.regrade_id, now)
+                after_commit(session, lambda: self._tell(job, Event(kind="done")))
+        except LeaseLost:
+            log.warning("submission %d was graded by another worker meanwhile", job.submission_id)
+            return
+        if self.on_graded is not None:
+            self.on_graded(report)
+
+    def _ended(self, job: Job, check: CheckResult) -> None:
+        """A check has ended: told to pages of this process now, and to others with the next heartbeat."""
+        data: dict[str, Json] = {
+            "id": check.id,
+            "status": str(check.status),
+            "points": check.points,
+            "max_points": check.max_points,
+            "visible": check.visible,
+        }
+        with self._lock:
+            self._progress[job.id] = [*self._progress[job.id], data]
+        self._tell(job, Event(kind="check", data=data))
+
+    def _tell(self, job: Job, event: Event) -> None:
+        if job.regrade_id is None:
+            self.bus.publish(submission_topic(job.submission_id), event)
+        elif event.kind == "done":
+            self.bus.publish(regrade_topic(job.regrade_id), Event(kind="progress"))
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(_BEAT_S):
+            try:
+                with self._lock:
+                    running, progress = list(self._running.values()), dict(self._progress)
+                if running:
+                    self.queue.keep(running, progress)
+                self._announce(datetime.now(UTC))
+            except StoreError as error:
+                log.error("heartbeat: %s", error)
+
+    def _announce(self, now: datetime) -> None:
+        sandbox = self.engine.sandbox
+        with self.store.write() as session:
+            row = session.get(WorkerRow, self.name)
+            if row is None:
+                row = WorkerRow(name=self.name, started_at=now)
+                session.add(row)
+            row.seen_at, row.mode = now, "" if sandbox.mode is None else str(sandbox.mode)
+            row.detail = {"runtimes": list(self.runtimes), "slots": self.slots, "missing": list(sandbox.missing)}
+
+
+def _given_up(work: _Work) -> Report:
+    return _no_verdict(work.assignment.name, work.file_name, work.assignment.version, work.assignment.max_score)
+
+
+def _no_verdict(assignment: str, file_name: str, version: str = "", max_score: float = 0.0) -> Report:
+    """The report on a submission that killed its workers or whose assignment is not here: our fault, no points lost."""
+    return Report(
+        assignment=assignment, assignment_version=version, status=ReportStatus.GRADER_ERROR, score=0,
+        max_score=max_score, notes=(wording.grader_fault(),), file=file_name,
+    )  # fmt: skip
