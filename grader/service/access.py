@@ -69,7 +69,7 @@ def actor_of(
 ) -> Actor:
     rows = session.execute(
         select(Enrolment.course_id, Enrolment.role, Enrolment.section).where(Enrolment.user_id == user.id)
-    ).tuples()
+    )
     courses = {course: Membership(role=role, section=section) for course, role, section in rows}
     return Actor(
         user_id=user.id, login=user.login, name=user.name, courses=courses, scopes=scopes, via=via,

@@ -121,7 +121,9 @@ def set_password(session: Session, actor: Actor, user_id: int, password_hash: st
 def make_link(session: Session, user: User, now: datetime) -> str:
     """A new one-time token for a sign-in link; earlier unused ones of the user end."""
     session.execute(
-        update(SignInLink).where(SignInLink.user_id == user.id, SignInLink.used_at.is_(None)).values(used_at=now)
+        update(SignInLink)
+        .where(SignInLink.user_id == user.id, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
+        .values(expires_at=now)
     )
     token = secrets.token_urlsafe(24)
     session.add(SignInLink(user_id=user.id, digest=_digest(token), created_at=now, expires_at=now + LINK_LIFE))
@@ -140,9 +142,15 @@ def use_link(session: Session, token: str, now: datetime) -> User:
     return link.user
 
 
+def has_signed_in(session: Session, user: User) -> bool:
+    """Whether somebody ever came in as this user: by a link, or with a password that was set."""
+    used = select(SignInLink.id).where(SignInLink.user_id == user.id, SignInLink.used_at.is_not(None)).limit(1)
+    return user.password_hash is not None or session.scalar(used) is not None
+
+
 def _link(session: Session, token: str, now: datetime) -> SignInLink:
     link = session.scalar(select(SignInLink).where(SignInLink.digest == _digest(token)).with_for_update())
-    if link is None or link.used_at is not None or link.expires_at < now or not link.user.active:
+    if link is None or link.used_at is not None or link.expires_at <= now or not link.user.active:
         raise NotFound(
             "This sign-in link was used already or is too old. Ask your teacher for a new one.",
             "这个登录链接已经用过或已过期。请向老师索取新的链接。",

@@ -65,7 +65,7 @@ def events(
         query = query.where((actor.login == person.casefold()) | (user.login == person.casefold()))
     if before_id is not None:
         query = query.where(AuditEvent.id < before_id)
-    return [_row(event, who, whom) for event, who, whom in session.execute(query).tuples()]
+    return [_row(event, who, whom) for event, who, whom in session.execute(query)]
 
 
 def _row(event: AuditEvent, actor: str | None, user: str | None) -> AuditRow:

@@ -123,7 +123,7 @@ def counts(session: Session, course_id: int) -> dict[str, dict[GradeStatus, int]
         .join(Enrolment, (Enrolment.course_id == Published.course_id) & (Enrolment.user_id == Grade.user_id))
         .where(Published.course_id == course_id, Enrolment.role == Role.STUDENT)
         .group_by(Published.name, Grade.status)
-    ).tuples()
+    )
     found: dict[str, dict[GradeStatus, int]] = {}
     for name, status, count in rows:
         found.setdefault(name, {})[status] = count

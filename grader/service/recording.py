@@ -186,7 +186,7 @@ def make_rows(session: Session, course_id: int, now: datetime) -> None:
         .join(Published, Published.course_id == Enrolment.course_id)
         .outerjoin(Grade, (Grade.published_id == Published.id) & (Grade.user_id == Enrolment.user_id))
         .where(Enrolment.course_id == course_id, Enrolment.role == Role.STUDENT, Grade.id.is_(None))
-    ).tuples()
+    )
     session.add_all(
         Grade(published_id=published_id, user_id=user_id, status=GradeStatus.MISSING, updated_at=now)
         for published_id, user_id in missing.all()

@@ -72,7 +72,7 @@ def affected(session: Session, published: Published, every_attempt: bool) -> lis
             Grade.published_id == published.id, Grade.submission_id.is_not(None)
         )
         query = query.where(Submission.id.in_(counting) | (Submission.state == SubmissionState.GRADER_ERROR))
-    return list(session.execute(query.order_by(Submission.id)).tuples())
+    return list(session.execute(query.order_by(Submission.id)))
 
 
 def plan(session: Session, published: Published, every_attempt: bool, seconds_each: float | None) -> Plan:
@@ -104,7 +104,7 @@ def begin(
     session.add(regrade)
     session.flush()
     now_current = select(Submission.id, Submission.report_id).where(Submission.published_id == published.id)
-    reports = {submission: report for submission, report in session.execute(now_current).tuples()}
+    reports = {submission: report for submission, report in session.execute(now_current)}
     session.add_all(
         RegradeItem(regrade_id=regrade.id, submission_id=sid, before_id=reports[sid]) for sid, _ in submissions
     )
@@ -168,7 +168,7 @@ def changes(session: Session, regrade: Regrade) -> list[Change]:
         .outerjoin(before, before.id == RegradeItem.before_id)
         .outerjoin(after, after.id == RegradeItem.after_id)
         .where(RegradeItem.regrade_id == regrade.id)
-    ).tuples()
+    )
     found = [(item, number, login, name, old, new) for item, number, login, name, old, new in rows]
     points = _points(session, regrade.id)
     made = [
@@ -195,7 +195,7 @@ def _points(session: Session, regrade_id: int) -> dict[int | None, dict[str, flo
             select(StoredCheck.report_id, StoredCheck.check_id, StoredCheck.points)
             .join(items, column == StoredCheck.report_id)
             .order_by(StoredCheck.report_id, StoredCheck.position)
-        ).tuples()
+        )
         for report_id, check_id, value in rows:
             found.setdefault(report_id, {})[check_id] = value
     return found
@@ -225,7 +225,7 @@ def publish(session: Session, actor: Actor, regrade: Regrade, now: datetime) -> 
         .join(Submission, Submission.id == RegradeItem.submission_id)
         .join(StoredReport, StoredReport.id == RegradeItem.after_id)
         .where(RegradeItem.regrade_id == regrade.id)
-    ).tuples()
+    )
     users: set[int] = set()
     for item, submission, report in rows.all():
         if report.status != "grader_error" and submission.report_id == item.before_id and submission.state.final:
@@ -243,7 +243,7 @@ def publish(session: Session, actor: Actor, regrade: Regrade, now: datetime) -> 
 
 
 def _grades(session: Session, published_id: int) -> dict[int, float | None]:
-    rows = session.execute(select(Grade.user_id, Grade.score).where(Grade.published_id == published_id)).tuples()
+    rows = session.execute(select(Grade.user_id, Grade.score).where(Grade.published_id == published_id))
     return dict(rows.all())
 
 

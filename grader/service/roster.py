@@ -30,7 +30,8 @@ _EMAIL = re.compile(r"[^@\s<>]{1,200}@[^@\s<>]{1,100}")
 _COLUMNS = ("login", "name", "email", "section", "role")
 _HEADINGS = {
     "login": "login", "username": "login", "user": "login", "student id": "login", "student_id": "login",
-    "学号": "login",     "用户名": "login", "账号": "login", "name": "name", "full name": "name", "姓名": "name", "名字": "name",
+    "学号": "login", "用户名": "login", "账号": "login",
+    "name": "name", "full name": "name", "姓名": "name", "名字": "name",
     "email": "email", "e-mail": "email", "mail": "email", "邮箱": "email", "电子邮件": "email", "section": "section",
     "class": "section", "group": "section", "班级": "section", "分组": "section", "role": "role", "角色": "role",
 }  # fmt: skip
@@ -83,7 +84,11 @@ def read(data: bytes) -> Preview:
     try:
         return _read(rows)
     except csv.Error as error:
-        return _wrong(f"Line {rows.line_num} is not CSV: {error}.", f"第 {rows.line_num} 行不是有效的 CSV：{error}。")
+        return _wrong(
+            f"Line {rows.line_num} is not CSV: {error}.",
+            f"第 {rows.line_num} 行不是有效的 CSV：{error}。",
+            rows.line_num,
+        )
 
 
 def _decoded(data: bytes) -> str | None:
@@ -174,7 +179,7 @@ def preview(session: Session, actor: Actor, course: Course, data: bytes) -> Prev
         user.login: (enrolment, user)
         for enrolment, user in session.execute(
             select(Enrolment, User).join(User).where(Enrolment.course_id == course.id)
-        ).tuples()
+        )
     }
     errors = list(read_in.errors)
     for person in read_in.people:
@@ -275,7 +280,7 @@ def _shown(enrolment: Enrolment, user: User) -> dict[str, object]:
 
 def people(session: Session, course_id: int) -> list[tuple[Enrolment, User]]:
     """Everybody in a course: staff first, then students by section and name."""
-    rows = session.execute(select(Enrolment, User).join(User).where(Enrolment.course_id == course_id)).tuples()
+    rows = session.execute(select(Enrolment, User).join(User).where(Enrolment.course_id == course_id))
     return sorted(rows, key=lambda row: (-row[0].role.rank, row[0].section, row[1].name, row[1].login))
 
 

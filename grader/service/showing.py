@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from grader.reports import Report, ReportStatus, Text
+from grader.service import recording, submitting
 from grader.service.access import Actor
+from grader.service.grades import GradeRow
 from grader.store.models import Published, Submission
 from grader.store.states import Release
 
@@ -50,3 +54,33 @@ def without_hidden(report: Report, published: Published) -> Report:
         report, checks=checks, parts=parts, notes=(note, *report.notes), score=sum(c.points for c in checks),
         max_score=sum(c.max_points for c in checks),
     )  # fmt: skip
+
+
+def visible_report(session: Session, actor: Actor, submission: Submission, now: datetime) -> Report | None:
+    """The current report as far as this person may see it; none while there is none."""
+    report = recording.report_of(session, submission)
+    if report is None or may_see_all(actor, submission, _due_at(session, submission), now):
+        return report
+    return without_hidden(report, submission.published)
+
+
+def visible_score(session: Session, actor: Actor, submission: Submission, now: datetime) -> float | None:
+    """A submission's score as far as this person may see it: without the hidden checks when those are kept back."""
+    if submission.score is None or actor.is_staff(submission.published.course_id):
+        return submission.score
+    report = visible_report(session, actor, submission, now)
+    return None if report is None else report.score
+
+
+def visible_grade(session: Session, row: GradeRow, actor: Actor, now: datetime) -> GradeRow:
+    """A student's own grade, from what they may see of the submission that counts; an override is shown as it is."""
+    submission = None if row.submission_id is None else session.get(Submission, row.submission_id)
+    if submission is None or row.computed is None:
+        return row
+    score = visible_score(session, actor, submission, now)
+    computed = None if score is None else recording.lessened(score, row.days_late, submission.published)
+    return replace(row, computed=computed, score=row.score if row.overridden else computed)
+
+
+def _due_at(session: Session, submission: Submission) -> datetime | None:
+    return submitting.terms(session, submission.published, submission.user_id).due_at

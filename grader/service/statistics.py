@@ -76,7 +76,7 @@ class Statistics:
 def statistics(session: Session, published: Published, max_score: float) -> Statistics:
     grades = session.execute(
         select(Grade.status, Grade.score).join(Enrolment, _student(published)).where(Grade.published_id == published.id)
-    ).tuples()
+    )
     rows = grades.all()
     scores = sorted(score for _, score in rows if score is not None)
     return Statistics(
@@ -135,7 +135,7 @@ def _checks(session: Session, published: Published) -> tuple[CheckRate, ...]:
         .where(StoredCheck.report_id.in_(_counting(published)))
         .group_by(StoredCheck.check_id)
         .order_by(func.min(StoredCheck.position))
-    ).tuples()
+    )
     rates = [
         CheckRate(check_id=check, part=part, passed=passed, failed=failed, not_reached=skipped)
         for check, part, passed, failed, skipped in rows
@@ -150,7 +150,7 @@ def _mistakes(session: Session, published: Published) -> tuple[MistakeGroup, ...
         .where(StoredCheck.report_id.in_(_counting(published)), StoredCheck.mistake.is_not(None))
         .group_by(StoredCheck.mistake)
         .order_by(count.desc(), StoredCheck.mistake)
-    ).tuples()
+    )
     return tuple(MistakeGroup(mistake=name or "", part=part, students=students) for name, part, students in rows)
 
 
@@ -165,7 +165,7 @@ def sightings(session: Session, published: Published, mistake: str) -> list[Sigh
         .where(Grade.published_id == published.id, StoredCheck.mistake == mistake)
         .group_by(Submission.id, User.login, User.name, Enrolment.section, Grade.score)
         .order_by(User.name, User.login)
-    ).tuples()
+    )
     return [
         Sighting(login=login, name=name, section=section, submission_id=sid, check_id=check, score=score)
         for login, name, section, sid, check, score in rows
