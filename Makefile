@@ -1,6 +1,8 @@
 # make            lint, types, tests
 # make setup      both environments, from a Python 3.11 to 3.13 with pip, and nothing else
 # make grade      FILE=... ASSIGNMENT=...
+# make serve      a working course at http://127.0.0.1:8000, sign-in links printed; ARGS="--port 8001"
+# make smoke      every story of submissions/ through a service of its own
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := deploy/requirements
@@ -8,7 +10,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 SERVICE := .venv/.installed
 RUNNER := .venv-runner/.installed
 
-.PHONY: all setup lint types test grade bench prove lock clean
+.PHONY: all setup lint types test grade prove serve worker smoke bench lock clean
 all: lint types test
 
 setup: $(SERVICE) $(RUNNER)
@@ -47,6 +49,15 @@ grade: setup
 prove: setup
 	$(BIN)/grader prove tensorflow_basics
 	$(BIN)/grader prove numpy_autodiff
+
+serve: setup
+	@$(BIN)/grader serve --demo $(ARGS)
+
+worker: setup
+	@$(BIN)/grader worker $(ARGS)
+
+smoke: setup
+	@$(BIN)/grader smoke $(ARGS)
 
 bench: setup
 	$(BIN)/python benchmarks/grading.py

@@ -15,7 +15,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.progress import Progress, SpinnerColumn
 
-from grader import __version__, formats, terminal
+from grader import (
+    __version__,
+    cli_backup,
+    cli_courses,
+    cli_people,
+    cli_serve,
+    cli_smoke,
+    formats,
+    terminal,
+)
 from grader.assignments import Assignment, load_all
 from grader.doctor import examine, render_findings
 from grader.errors import GraderError, SandboxError, UsageError
@@ -227,6 +236,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+for commands in (cli_serve, cli_people, cli_courses, cli_backup, cli_smoke):
+    app.add_typer(commands.app)
+
+
 @app.callback()
 def common(
     version: Annotated[
@@ -267,7 +280,7 @@ def _is_seed(text: str) -> bool:
 def engine_for(settings: Settings, unsafe_own_code: bool, parked: int | None = None) -> Iterator[Engine]:
     """An engine over a sandbox that lives as long as the command."""
     with Sandbox(settings.sandbox(unsafe_own_code=unsafe_own_code, parked=parked)) as sandbox:
-        engine = Engine(sandbox, settings.secret.get_secret_value().encode())
+        engine = Engine(sandbox, settings.own_secret or b"local")
         try:
             yield engine
         finally:

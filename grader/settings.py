@@ -1,12 +1,13 @@
 """Every setting of the grader, read from `GRADER_...` environment variables. Units are in the names.
 
-Only the command line (and later web, worker, migrations) reads settings; everything below is given values.
+Only the entrances (command line, migrations) read settings; everything below is given values.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,9 +32,10 @@ class Settings(BaseSettings):
     runner_uid: Annotated[int, Field(ge=1, le=2**31)] = Field(
         64873, description="User and group number of students' code when the grader itself runs as root."
     )
-    secret: SecretStr = Field(
-        SecretStr("local"),
-        description="Key of the random inputs. Anyone who knows it can predict them; a service must set its own.",
+    secret: SecretStr | None = Field(
+        None,
+        description="Key of the random inputs, sessions and links, 16 characters or more. Anyone who knows it can predict "
+        "inputs. Without it a service makes one and keeps it in its database; commands that grade a file use `local`.",
     )
     sandbox_mode: Mode = Field(Mode.A, description="Best sandbox mode to use (A, B or C); weaker ones need consent.")
     allow_degraded: bool = Field(
@@ -45,6 +47,60 @@ class Settings(BaseSettings):
     memory_mib: Annotated[int, Field(ge=64, le=65536)] = Field(
         1024, description="Memory that a submission may use above the bare runtime, in MiB."
     )
+
+    data_dir: Path = Field(
+        PROJECT / "var", description="Folder of the service's database. Made when it is not there."
+    )
+    database_url: str = Field(
+        "", description="Address of the database; empty for SQLite in the data folder (sqlite:///FILE)."
+    )
+    host: str = Field("127.0.0.1", description="Address that `grader serve` listens at.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port that `grader serve` listens at; 0: any.")
+    public_url: str = Field(
+        "",
+        description="Address under which people reach the service, as https://grader.example.org. Links are made with it; "
+        "requests for other hosts are refused; https makes cookies Secure.",
+    )
+    proxies: Annotated[int, Field(ge=0, le=5)] = Field(
+        0, description="Number of reverse proxies before the service whose X-Forwarded-For is believed."
+    )
+    slots: Annotated[int, Field(ge=0, le=64)] = Field(
+        2, description="Gradings at once in a process; 0: `grader serve` takes uploads and leaves grading to `grader worker`."
+    )
+    uploads_a_minute: Annotated[int, Field(ge=1, le=10000)] = Field(
+        12, description="Uploads of one student taken in a minute; more get 429."
+    )
+    requests_a_minute: Annotated[int, Field(ge=10, le=1_000_000)] = Field(
+        600, description="Requests of one person or address taken in a minute; more get 429."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token that may read /metrics, beside the tokens of the database with the scope metrics."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < 16:
+            raise ValueError("must have 16 characters or more")
+        return secret
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, url: str) -> str:
+        url = url.rstrip("/")
+        if url and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", url):
+            raise ValueError("must be an address without a path, as https://grader.example.org")
+        return url
+
+    @property
+    def database(self) -> str:
+        """The database's address, the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'grader.sqlite3'}"
+
+    @property
+    def own_secret(self) -> bytes | None:
+        return None if self.secret is None else self.secret.get_secret_value().encode()
 
     @field_validator("sandbox_mode")
     @classmethod

@@ -99,9 +99,36 @@ def test_the_intake_knows_nothing_of_running() -> None:
 
 
 def test_only_the_entrances_import_settings() -> None:
-    entrances = {"grader.cli", "grader.settings"}
+    entrances = {module for module in TREES if module.startswith("grader.cli")} | {"grader.settings"}
     assert {module for module in TREES if "grader.settings" in ours(module)} <= entrances
-    assert {module for module in TREES if "grader.cli" in ours(module)} == {"grader.__main__"}
+    assert {module for module in TREES if ours(module) & {"grader.cli"}} == {"grader.__main__"}
+
+
+def test_the_two_halves_do_not_know_each_other() -> None:
+    """What grades knows nothing of courses, what keeps courses nothing of sandboxes. The worker joins them."""
+    engine = below("grading", "running", "sessions", "assignments", "checks", "diagnosis", "intake", "sandbox")
+    kept = below("store", "queue", "service")
+    for module in engine:
+        assert ours(module) & (kept | below("web", "worker", "events")) == set(), module
+    for module in kept:
+        assert ours(module) & (below("sandbox", "grading", "running", "sessions", "web", "worker")) == set(), module
+    for module in below("store"):
+        assert ours(module) <= below("store", "errors", "reports"), module
+    for module in below("queue"):
+        assert ours(module) <= below("store", "queue", "errors", "reports"), module
+    for module in below("worker"):
+        assert ours(module) & below("web") == set(), module
+    for module in below("web"):
+        assert ours(module) & below("worker", "grading", "running", "sessions") == set(), module
+
+
+def test_only_the_edges_open_transactions() -> None:
+    """Below the edge nothing commits: a service function works in the transaction that it is given."""
+    for module in below("service"):
+        said = {name for name, _ in calls(TREES[module])}
+        assert not {name for name in said if name.endswith((".commit", ".rollback", "store.write", "store.read"))}, (
+            module
+        )
 
 
 def test_there_is_no_circle() -> None:

@@ -3,6 +3,7 @@
     .venv/bin/python docs/reference/generate.py
 
 - assignments.md: checks and points of every assignment, and the matrix of mistakes and checks
+- settings.md: every setting, its default, what it may be and what it means
 - ../../README.md: the report under the first command, from a real run of that command
 
 A copy stands between `<!-- begin NAME -->` and `<!-- end NAME -->`. tests/test_docs.py makes the copies again and
@@ -19,11 +20,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
 from grader.assignments import Assignment, load_all
+from grader.sandbox.limits import Mode
+from grader.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
-PAGE, README = HERE / "assignments.md", PROJECT / "README.md"
+PAGE, SETTINGS, README = HERE / "assignments.md", HERE / "settings.md", PROJECT / "README.md"
 _SIGNS = {"passed": ".", "failed": "x", "not_reached": "-"}
 
 
@@ -72,6 +78,40 @@ def proved_matrix(assignment: Assignment) -> str:
     return matrix(assignment, json.loads(run.stdout))
 
 
+def settings_table() -> str:
+    """A Markdown table of every setting."""
+    lines = ["| Variable | Default | Allowed | Meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        meaning = str(field.description).removesuffix(".")
+        lines.append(f"| `GRADER_{name.upper()}` | {_default(field)} | {_allowed(field)} | {meaning} |")
+    return "\n".join(lines)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, Path):
+        return f"`{value.relative_to(PROJECT).as_posix()}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _allowed(field: FieldInfo) -> str:
+    bounds = {key: getattr(item, key) for item in field.metadata for key in ("ge", "le") if hasattr(item, key)}
+    if bounds:
+        return f"{bounds['ge']} to {bounds['le']}"
+    if field.annotation is bool:
+        return "`true`, `false`"
+    if field.annotation is Mode:
+        return ", ".join(f"`{mode}`" for mode in Mode if mode is not Mode.D)
+    if field.annotation is Path:
+        return "a path"
+    words = getattr(field.annotation, "__args__", ())
+    if SecretStr in words:
+        return "text, shown nowhere"
+    return ", ".join(f"`{word}`" for word in words) or "text"
+
+
 def first_report(readme: str) -> str:
     """What the README's first `grader grade` prints, as a block."""
     command = re.search(r"^\.venv/bin/grader (grade .+)$", readme, re.MULTILINE)
@@ -102,6 +142,8 @@ def main() -> None:
         page = replaced(page, f"{assignment.name} checks", checks_table(assignment))
         page = replaced(page, f"{assignment.name} matrix", proved_matrix(assignment))
     PAGE.write_text(page, encoding="utf-8")
+    shown = SETTINGS.read_text(encoding="utf-8")
+    SETTINGS.write_text(replaced(shown, "settings", settings_table()), encoding="utf-8")
     README.write_text(replaced(readme, "report", first_report(readme)), encoding="utf-8")
 
 

@@ -153,7 +153,7 @@ class LocalQueue:
 
     def depth(self, session: Session) -> Depth:
         by_state = select(Row.state, func.count()).where(Row.state != JobState.DONE).group_by(Row.state)
-        counts = {state: count for state, count in session.execute(by_state).tuples()}
+        counts = {state: count for state, count in session.execute(by_state)}
         oldest = session.scalar(select(func.min(Row.created_at)).where(Row.state == JobState.QUEUED))
         return Depth(
             queued=counts.get(JobState.QUEUED, 0),

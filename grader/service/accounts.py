@@ -115,6 +115,16 @@ def set_password(session: Session, actor: Actor, user_id: int, password_hash: st
     return user
 
 
+def set_active(session: Session, actor: Actor, user: User, active: bool, now: datetime) -> None:
+    """Lets somebody in or not. Sessions end at once; tokens and links of a user who is not active are refused."""
+    if user.active == active:
+        return
+    user.active = active
+    user.session_epoch += 1
+    action = "user.enable" if active else "user.disable"
+    audit.note(session, actor, action, user.login, now, user_id=user.id)
+
+
 # Links -------------------------------------------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ def book(
     students = _students(course_id, wanted, everything, columns)
     found = students.subquery()
     ordered = _sorted(students, sort, everything).offset(offset).limit(-1 if limit is None else limit)
-    people = session.execute(ordered).tuples().all()
+    people = session.execute(ordered).all()
     grades = _grades(session, columns, [user_id for user_id, *_ in people], whole=limit is None)
     lines = tuple(
         Line(login=login, name=name, section=section, grades=tuple(grades.get((p.id, user_id)) for p in columns))
@@ -114,7 +114,7 @@ def book(
 
 def _students(
     course_id: int, wanted: Filter, everything: Sequence[Published], columns: Sequence[Published]
-) -> Select[tuple[int, str, str, str]]:
+) -> Select[int, str, str, str]:
     query = (
         select(User.id, User.login, User.name, Enrolment.section)
         .join(Enrolment, Enrolment.user_id == User.id)
@@ -143,7 +143,9 @@ def _has_grade(published_ids: Sequence[int], conditions: Sequence[ColumnElement[
     return select(Grade.id).where(Grade.user_id == User.id, Grade.published_id.in_(published_ids), *conditions).exists()
 
 
-def _sorted(query: Select[Any], sort: str, everything: Sequence[Published]) -> Select[Any]:
+def _sorted(
+    query: Select[int, str, str, str], sort: str, everything: Sequence[Published]
+) -> Select[int, str, str, str]:
     """Those without a score come last in either direction."""
     key = sort.removeprefix("-")
     if key in _PEOPLE:
@@ -181,7 +183,7 @@ def _counts(
         select(Grade.published_id, Grade.status, func.count())
         .where(Grade.published_id.in_([p.id for p in columns]), Grade.user_id.in_(select(users)))
         .group_by(Grade.published_id, Grade.status)
-    ).tuples()
+    )
     names = {p.id: p.name for p in columns}
     found: dict[str, dict[GradeStatus, int]] = {p.name: {} for p in columns}
     for published_id, status, count in rows:

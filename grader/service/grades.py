@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -196,11 +197,9 @@ def _columns() -> dict[Sort, ColumnElement[Any]]:
 
 
 def _cursor(key: Sort, row: GradeRow) -> str:
-    value: object = {
-        Sort.NAME: row.name, Sort.LOGIN: row.login, Sort.SECTION: row.section, Sort.UPDATED: row.updated_at.isoformat(),
-        Sort.SCORE: -1.0 if row.score is None else row.score,
-    }[key]  # fmt: skip
-    return base64.urlsafe_b64encode(json.dumps([key, value, row.id]).encode()).decode().rstrip("=")
+    value = _value(key, row)
+    told = [key, value.isoformat() if isinstance(value, datetime) else value, row.id]
+    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
 
 
 def _after(column: ColumnElement[Any], descending: bool, key: Sort, cursor: str) -> ColumnElement[bool]:
@@ -235,3 +234,38 @@ def _typed(key: Sort, value: object) -> object:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def chosen(rows: Iterable[GradeRow], wanted: Wanted, sort: str = "name") -> list[GradeRow]:
+    """What `page` would choose among these rows. For a student's own, after what is kept back has been taken out of
+    them: chosen by the database, the rows would tell by being there or not what they do not show."""
+    key, descending = _sort(sort)
+    return sorted(
+        (row for row in rows if _matches(row, wanted)), key=lambda row: (_value(key, row), row.id), reverse=descending
+    )
+
+
+def _value(key: Sort, row: GradeRow) -> Any:
+    """What a row is sorted by: the same as the database's column."""
+    score = -1.0 if row.score is None else row.score
+    return {
+        Sort.NAME: row.name, Sort.LOGIN: row.login, Sort.SECTION: row.section, Sort.SCORE: score,
+        Sort.UPDATED: row.updated_at,
+    }[key]  # fmt: skip
+
+
+def _matches(row: GradeRow, wanted: Wanted) -> bool:
+    text = wanted.text.casefold()
+    return (
+        (not wanted.assignment or row.assignment == wanted.assignment)
+        and (not wanted.login or row.login == wanted.login.casefold())
+        and wanted.section in (None, row.section)
+        and wanted.status in (None, row.status)
+        and wanted.overridden in (None, row.overridden)
+        and wanted.late in (None, row.days_late > 0)
+        and (wanted.least is None or (row.score is not None and row.score >= wanted.least))
+        and (wanted.most is None or (row.score is not None and row.score <= wanted.most))
+        and (wanted.since is None or row.updated_at >= wanted.since)
+        and (wanted.until is None or row.updated_at <= wanted.until)
+        and (text in row.name.casefold() or text in row.login)
+    )

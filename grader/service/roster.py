@@ -225,6 +225,26 @@ def apply(session: Session, actor: Actor, course: Course, data: bytes, now: date
     return Imported(new=len(shown.new), changed=len(shown.changed), links=links)
 
 
+def person(login: str, name: str, email: str = "", section: str = "", role: str = "") -> Person:
+    """One person from text, held to the same rules as a line of a file. Raises Invalid."""
+    cells = {"login": login, "name": name, "email": email, "section": section, "role": role}
+    found = _person(0, {key: cell.strip() for key, cell in cells.items()})
+    if isinstance(found, LineError):
+        raise Invalid("login", found.text.en.removeprefix("Line 0: "), found.text.zh.removeprefix("第 0 行："))
+    return found
+
+
+def add_user(session: Session, actor: Actor, person: Person, now: datetime) -> User:
+    """Somebody who is in no course yet. Raises Conflict."""
+    if session.scalar(select(User.id).where(User.login == person.login)) is not None:
+        raise Conflict(f"There is a user {person.login} already.", f"已经有名为 {person.login} 的用户。")
+    user = User(login=person.login, name=person.name, email=person.email, created_at=now)
+    session.add(user)
+    session.flush()
+    audit.note(session, actor, "user.add", user.login, now, user_id=user.id)
+    return user
+
+
 def enrol(session: Session, actor: Actor, course: Course, person: Person, now: datetime) -> User:
     """Adds one person to a course, or changes what is known of them. Grade rows are the caller's (make_rows).
 

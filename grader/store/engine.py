@@ -7,6 +7,7 @@ queue up on a lock instead of SQLite's own polling, which would make some of the
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def _worded(url: str) -> Iterator[None]:
     except OperationalError as error:
         raise StoreError(f"the database cannot be used now: {error.orig}") from error
     except DatabaseError as error:
-        if isinstance(error.orig, sqlite3.DatabaseError) and "malformed" in str(error.orig):
+        if re.search("malformed|not a database", str(error.orig)):
             raise StoreError(f"the database is damaged: {error.orig}; restore a backup: grader restore FILE") from error
         raise
 

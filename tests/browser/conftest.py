@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.conftest import RUNNER, absent
 
@@ -57,7 +57,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        ended = process.wait(30)
+        reader.join(10)
+        process.stdout.close()
+    assert ended == 0
 
 
 def _links(process: subprocess.Popen[str], lines: list[str]) -> Served | None:
@@ -65,7 +68,7 @@ def _links(process: subprocess.Popen[str], lines: list[str]) -> Served | None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         text = "".join(lines)
-        links = dict(re.findall(r"^\s*(\S+).*?(http://\S+/sign-in/link/\S+)", text, re.MULTILINE))
+        links = dict(re.findall(r"\(login (\S+)\)\s+(http://\S+/sign-in/link/\S+)\s", text))
         if len(links) >= 4:
             url = next(iter(links.values())).partition("/sign-in")[0]
             return Served(url=url, links=links)
@@ -89,6 +92,11 @@ def chromium() -> Iterator[Browser]:
 Visit = Callable[..., Page]
 
 
+def _is_fault(message: ConsoleMessage) -> bool:
+    """Errors of scripts and of the content security policy. A page that is refused with 4xx is the tests' doing."""
+    return message.type == "error" and "the server responded with a status of 4" not in message.text
+
+
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Visit]:
     """visit(**options of a browser context) -> a page whose script errors and refused resources fail the test."""
@@ -100,7 +108,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: faults.append(message.text) if _is_fault(message) else None)
         return page
 
     yield make

@@ -1,6 +1,6 @@
 """Runs a service in a child process and kills it at random moments, again and again; then once in peace, to the end.
 
-    python -m tests.integration.crash_service fake|real FOLDER SEED KILLS
+    cd tests; python -m integration.crash_service fake|real FOLDER SEED KILLS
 
 FOLDER holds the kit's database (`grader.sqlite`) and gets `acknowledged`: a line for every upload that a student was
 told is accepted, written right after the commit as the answer 202 is. A student who got no answer sends the same file
@@ -39,7 +39,8 @@ from grader.store.engine import Store
 from grader.store.models import Job, Published, User
 from grader.store.states import JobState
 from grader.worker import Worker
-from tests.integration.service import NUMPY, PROJECT, SUMS, FakeEngine, _catalogue, program
+
+from .service import NUMPY, PROJECT, SUMS, FakeEngine, _catalogue, program
 
 SECRET = b"of a crash test "
 STUDENTS = ("ada", "bob", "chen")

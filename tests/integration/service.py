@@ -164,6 +164,9 @@ def _result(check: Any, failed: bool, mistake: str | None) -> CheckResult:
     )  # fmt: skip
 
 
+_LIMITS = httpx.Limits(max_connections=200)
+
+
 # The kit -----------------------------------------------------------------------------------------------------------
 
 
@@ -220,7 +223,7 @@ class Kit:
         return security.form_token(cast(Any, holder), self.service.secret)
 
     def _client(self, **options: Any) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        client = httpx.Client(base_url=self.url, trust_env=False, **{"timeout": 30, "limits": _LIMITS, **options})
         self._clients.append(client)
         return client
 
@@ -381,6 +384,7 @@ def _published(session: Any, name: str) -> Published:
 
 def _serve(app: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(app, http="h11", lifespan="off", log_config=None, access_log=False, server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn", daemon=True)

@@ -8,7 +8,7 @@ import pytest
 
 from grader.errors import UsageError
 from grader.sandbox.limits import Mode
-from grader.settings import Settings, read_settings
+from grader.settings import PROJECT, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,14 @@ WRONG = {
     "LANDLOCK": ["perhaps"],
     "PARKED": ["0", "65", "two", "1.5"],
     "MEMORY_MIB": ["63", "65537", "1G"],
+    "SECRET": ["", "fifteen letters"],
+    "PORT": ["-1", "65536", "http"],
+    "PUBLIC_URL": ["grader.example.org", "ftp://a.example", "https://a.example/path", "https://a b", "https://"],
+    "PROXIES": ["-1", "6"],
+    "SLOTS": ["-1", "65"],
+    "UPLOADS_A_MINUTE": ["0", "many"],
+    "REQUESTS_A_MINUTE": ["9", "1e9"],
+    "LOG_LEVEL": ["INFO", "loud"],
 }
 
 
@@ -73,6 +81,35 @@ def test_the_secret_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings()
     assert settings.own_secret == b"a-very-secret-word"
     assert "very-secret" not in repr(settings) + str(settings.model_dump())
+
+
+def test_the_database_lies_in_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_settings().database == f"sqlite:///{PROJECT / 'var' / 'grader.sqlite3'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADER_DATA_DIR", "data")
+    assert read_settings().database == f"sqlite:///{tmp_path / 'data' / 'grader.sqlite3'}"
+    monkeypatch.setenv("GRADER_DATABASE_URL", "sqlite:////elsewhere/db")
+    assert read_settings().database == "sqlite:////elsewhere/db"
+
+
+def test_a_public_address_needs_no_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().public_url == ""
+    for given in ("https://grader.example.org", "https://grader.example.org/"):
+        monkeypatch.setenv("GRADER_PUBLIC_URL", given)
+        assert read_settings().public_url == "https://grader.example.org"
+
+
+def test_only_loopback_is_listened_at_by_default() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.proxies) == ("127.0.0.1", 8000, 0)
+
+
+def test_the_metrics_token_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADER_METRICS_TOKEN", "a-metrics-token")
+    settings = read_settings()
+    assert settings.metrics_token is not None
+    assert settings.metrics_token.get_secret_value() == "a-metrics-token"
+    assert "a-metrics-token" not in repr(settings) + str(settings.model_dump())
 
 
 def test_every_setting_is_described() -> None:

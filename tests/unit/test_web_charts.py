@@ -178,8 +178,8 @@ def test_no_word_is_left_alone_on_the_last_line() -> None:
     text = "softmax_ce is a number when a class that is not the label has probability exactly 0"
     assert charts.wrap(text, 82) == [text.removesuffix(" 0"), "0"]
     assert charts.balanced(text, 82) == [
-        "softmax_ce is a number when a class that is",
-        "not the label has probability exactly 0",
+        "softmax_ce is a number when a class that",
+        "is not the label has probability exactly 0",
     ]
     assert charts.balanced("one line", 82) == ["one line"]
 

@@ -1,0 +1,218 @@
+"""`grader users`, `grader roster`, `grader token`: who may come in, from the shell of the machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grader import terminal
+from grader.cli_output import course_named, one_line, opened_store, show, sign_in_link, user_named
+from grader.errors import UsageError
+from grader.reports import Json
+from grader.settings import read_settings
+
+app = typer.Typer()
+users = typer.Typer(help="People: list, add, new sign-in link, disable.", no_args_is_help=True)
+roster = typer.Typer(help="Who is in a course, from a CSV file.", no_args_is_help=True)
+token = typer.Typer(help="Bearer tokens of the REST API.", no_args_is_help=True)
+app.add_typer(users, name="users")
+app.add_typer(roster, name="roster")
+app.add_typer(token, name="token")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+LoginArgument = Annotated[str, typer.Argument(help="Login of the user.")]
+CourseOption = Annotated[str, typer.Option("--course", "-c", help="Name of the course; see: grader course list")]
+
+
+@users.command(name="list")
+def list_users(
+    course: Annotated[str, typer.Option("--course", "-c", help="Only the people of this course.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List people, their courses and whether they have ever signed in."""
+    from sqlalchemy import select
+
+    from grader.service import accounts
+    from grader.store.models import Course, Enrolment, User
+
+    with opened_store() as store, store.read() as session:
+        chosen = select(User).order_by(User.login)
+        if course:
+            members = select(Enrolment.user_id).where(Enrolment.course_id == course_named(session, course).id)
+            chosen = chosen.where(User.id.in_(members))
+        roles: dict[int, list[Json]] = {}
+        for user_id, name, role in session.execute(
+            select(Enrolment.user_id, Course.name, Enrolment.role).join(Course).order_by(Course.name)
+        ):
+            roles.setdefault(user_id, []).append(f"{name}: {role}")
+        rows: list[dict[str, Json]] = [
+            {
+                "login": user.login, "name": user.name, "email": user.email, "courses": roles.get(user.id, []),
+                "active": user.active, "signed_in": accounts.has_signed_in(session, user),
+            }
+            for user in session.scalars(chosen)
+        ]  # fmt: skip
+    columns = {"login": "login", "name": "name", "courses": "courses", "active": "active", "signed_in": "signed in"}
+    show(rows, columns, as_json=as_json, empty="There is nobody.")
+
+
+@users.command(name="add")
+def add_user(
+    login: Annotated[str, typer.Argument(help="Small letters, digits and . _ @ + -")],
+    name: Annotated[str, typer.Argument(help="Name as others see it.")],
+    email: Annotated[str, typer.Option("--email", help="E-mail address.")] = "",
+    course: Annotated[str, typer.Option("--course", "-c", help="Course to put them into.")] = "",
+    role: Annotated[str, typer.Option("--role", help="student, ta, instructor or admin.")] = "student",
+    section: Annotated[str, typer.Option("--section", help="Section of the course.")] = "",
+) -> None:
+    """Add somebody and print their sign-in link."""
+    from grader.service import accounts, recording
+    from grader.service import roster as members
+    from grader.service.access import SHELL
+
+    settings, now = read_settings(), datetime.now(UTC)
+    person = members.person(login, name, email, section, role)
+    with opened_store(settings) as store, store.write() as session:
+        user = members.add_user(session, SHELL, person, now)
+        if course:
+            found = course_named(session, course)
+            members.enrol(session, SHELL, found, person, now)
+            recording.make_rows(session, found.id, now)
+        link = sign_in_link(settings, accounts.make_link(session, user, now))
+    terminal.console().print(f"Added {person.login}. Sign-in link, good once and for 14 days:\n{link}", soft_wrap=True)
+
+
+@users.command(name="link")
+def link_user(login: LoginArgument) -> None:
+    """Print a new sign-in link; an earlier one that was not used ends."""
+    from grader.service import accounts, audit
+    from grader.service.access import SHELL
+
+    settings, now = read_settings(), datetime.now(UTC)
+    with opened_store(settings) as store, store.write() as session:
+        user = user_named(session, login)
+        if not user.active:
+            raise UsageError(f"{user.login} is disabled; first: grader users disable {user.login} --undo")
+        audit.note(session, SHELL, "link.make", user.login, now, user_id=user.id)
+        link = sign_in_link(settings, accounts.make_link(session, user, now))
+    terminal.console().print(link, soft_wrap=True)
+
+
+@users.command(name="disable")
+def disable_user(
+    login: LoginArgument, undo: Annotated[bool, typer.Option("--undo", help="Let them in again.")] = False
+) -> None:
+    """Let somebody in no more: sessions and tokens end at once. What they handed in stays."""
+    from grader.service import accounts
+    from grader.service.access import SHELL
+
+    with opened_store() as store, store.write() as session:
+        user = user_named(session, login)
+        accounts.set_active(session, SHELL, user, undo, datetime.now(UTC))
+        said = f"{user.login} is {'active' if undo else 'disabled'}."
+    terminal.console().print(said)
+
+
+@roster.command(name="import")
+def import_roster(
+    file: Annotated[Path, typer.Argument(help="CSV with login, name and perhaps email, section, role.")],
+    course: CourseOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put everybody in a file into a course, or nobody when a line is wrong; print links for those who are new.
+
+    Exit code 2 with every wrong line named.
+    """
+    from grader.service import roster as members
+    from grader.service.access import SHELL
+
+    settings, now = read_settings(), datetime.now(UTC)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    with opened_store(settings) as store, store.write() as session:
+        found = course_named(session, course)
+        preview = members.preview(session, SHELL, found, data)
+        if preview.errors:
+            raise UsageError(f"{file}: nothing was changed\n" + "\n".join(one_line(e.text.en) for e in preview.errors))
+        tokens = {} if dry_run else dict(members.apply(session, SHELL, found, data, now).links)
+    rows: list[dict[str, Json]] = [
+        {
+            "login": person.login, "name": person.name, "role": str(person.role), "section": person.section,
+            "change": "new" if person.login in preview.new else "changed",
+            "link": sign_in_link(settings, tokens[person.login]) if person.login in tokens else None,
+        }
+        for person in preview.people
+        if person.login in preview.new | preview.changed
+    ]  # fmt: skip
+    columns = {"login": "login", "name": "name", "role": "role", "section": "section", "change": "change"}
+    show(rows, columns, as_json=as_json, empty="Nothing to change.")
+    if as_json:
+        return
+    out = terminal.console()
+    said = "would be" if dry_run else "were"
+    out.print(f"{len(preview.new)} {said} added, {len(preview.changed)} changed; {preview.same} are as in the file.")
+    for row in rows:
+        if row["link"]:
+            out.print(f"{one_line(row['login'])}  {row['link']}", soft_wrap=True)
+
+
+@token.command(name="make")
+def make_token(
+    login: LoginArgument,
+    name: Annotated[str, typer.Option("--name", help="What it is for.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", help="submit, grades:read, grades:write, manage or metrics; repeatable.")
+    ],
+    days: Annotated[int | None, typer.Option("--days", help="Its life in days.", show_default="for ever")] = None,
+) -> None:
+    """Make a token and print it, this once; it may do what its owner may, within its scopes."""
+    from grader.service import accounts
+    from grader.service.access import SHELL, Scope
+
+    unknown = [word for word in scope if word not in list(Scope)]
+    if unknown:
+        raise UsageError(f"there is no scope {unknown[0]!r}; there are: {', '.join(Scope)}")
+    with opened_store() as store, store.write() as session:
+        owner, scopes = user_named(session, login), [Scope(word) for word in scope]
+        _, text = accounts.make_token(session, SHELL, owner.id, name, scopes, days, datetime.now(UTC))
+    print(text)
+
+
+@token.command(name="list")
+def list_tokens(login: LoginArgument, as_json: JsonOption = False) -> None:
+    """List somebody's tokens; what they are is not kept."""
+    from grader.service import accounts
+
+    with opened_store() as store, store.read() as session:
+        rows: list[dict[str, Json]] = [
+            {
+                "id": row.id, "name": row.name, "scopes": row.scopes,
+                "expires": None if row.expires_at is None else f"{row.expires_at:%Y-%m-%d}",
+                "last_used": None if row.last_used_at is None else f"{row.last_used_at:%Y-%m-%d %H:%M} UTC",
+            }
+            for row in accounts.tokens(session, user_named(session, login).id)
+        ]  # fmt: skip
+    columns = {"id": "id", "name": "name", "scopes": "scopes", "expires": "expires", "last_used": "last used"}
+    show(rows, columns, as_json=as_json, empty="There is no token.")
+
+
+@token.command(name="revoke")
+def revoke_token(login: LoginArgument, number: Annotated[int, typer.Argument(help="Its id in the list.")]) -> None:
+    """End a token at once."""
+    from grader.errors import NotFound
+    from grader.service import accounts
+    from grader.service.access import SHELL
+
+    with opened_store() as store, store.write() as session:
+        owner = user_named(session, login)
+        try:
+            accounts.revoke_token(session, SHELL, owner.id, number, datetime.now(UTC))
+        except NotFound:
+            raise UsageError(f"{owner.login} has no token {number}; see: grader token list {owner.login}") from None
+    terminal.console().print(f"Token {number} is revoked.")

@@ -1,0 +1,242 @@
+"""What this installation keeps on disk: the database with its locks, its secret, its copies.
+
+Two lock files stand beside the database. `NAME.serve-lock` is held by the one `grader serve`; `NAME.lock` is shared by
+everything that has the database open, and held alone by what replaces or changes it as a whole (restore, upgrade). The
+kernel frees both when a process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from grader.errors import StoreError, UsageError
+from grader.store import migrating
+from grader.store.engine import Store
+from grader.store.models import Instance
+
+_SECRET = "secret"
+_SQLITE = b"SQLite format 3\0"
+
+
+def open_store(url: str, *, make: bool = False) -> Store:
+    """The database of an address; make: folder (0700) and file (0600) too, if need be. Raises UsageError."""
+    store = Store(url)
+    file = file_of(store)
+    if make:
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # SQLite would let others read it
+        except OSError as error:
+            raise UsageError(f"the database {file} cannot be made: {error.strerror}; see GRADER_DATA_DIR") from None
+    elif not file.exists():
+        raise UsageError(f"there is no database {file}; grader serve makes one, and grader migrate an empty one")
+    return store
+
+
+def file_of(store: Store) -> Path:
+    file = store.file
+    assert file is not None  # Store refuses other databases
+    return file
+
+
+def secret_of(store: Store, given: bytes | None) -> bytes:
+    """The secret that a setting gives, else the one that this database keeps, made at the first time."""
+    if given is not None:
+        return given
+    with store.write() as session:
+        row = session.get(Instance, _SECRET)
+        if row is None:
+            row = Instance(key=_SECRET, value=secrets.token_hex(32))
+            session.add(row)
+        return row.value.encode()
+
+
+# Locks -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(file: Path) -> Iterator[None]:
+    """Held by the one `grader serve` of a database. Raises UsageError when there is one."""
+    said = f"another grader serve uses {file} already; stop it first, or set GRADER_DATA_DIR to another folder"
+    with _locked(_beside(file, "serve-lock"), fcntl.LOCK_EX, said):
+        yield
+
+
+@contextmanager
+def using(file: Path) -> Iterator[None]:
+    """Held by everything that has the database open. Raises UsageError while it is replaced or upgraded."""
+    with _locked(_beside(file, "lock"), fcntl.LOCK_SH, f"{file} is being restored or upgraded; try again in a moment"):
+        yield
+
+
+@contextmanager
+def alone(file: Path, why: str) -> Iterator[None]:
+    """Held by what replaces or changes the database as a whole. Raises UsageError while anything uses it."""
+    said = f"{file} is in use by grader serve, grader worker or another command; stop it first {why}"
+    with _locked(_beside(file, "lock"), fcntl.LOCK_EX, said):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, how: int, refusal: str) -> Iterator[None]:
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be opened: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(refusal) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+# Schema, copies ----------------------------------------------------------------------------------------------------
+
+
+def bring_up_to_date(store: Store, now: datetime) -> Path | None:
+    """The newest schema; returns the copy that was kept of an older database. Raises StoreError, UsageError."""
+    file = file_of(store)
+    found = migrating.version(store)
+    if found == migrating.newest():
+        return None
+    with alone(file, "so that the database can be upgraded"):
+        copy = None
+        if found is not None:
+            copy = _beside(file, f"before-upgrade-{_stamp(now)}")
+            _copy(store, copy)
+        migrating.upgrade(store)
+    return copy
+
+
+def backup(store: Store, target: Path) -> int:
+    """Copies the database while it is in use, and checks the copy. Returns its bytes. Raises UsageError, StoreError."""
+    if target.exists():
+        raise UsageError(f"{target} exists already; name a new file")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}")
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        _copy(store, partial)
+        try:
+            os.link(partial, target)  # unlike a rename, never over a file that came meanwhile
+        except FileExistsError:
+            raise UsageError(f"{target} exists already; name a new file") from None
+        except OSError:  # a file system without links
+            partial.rename(target)
+        _to_disk(target.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"the backup {target} could not be written: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _copy(store: Store, target: Path) -> None:
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    try:
+        store.backup(target)
+        check(target)
+        _to_disk(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def check(file: Path) -> None:
+    """Raises UsageError when a file is no database of ours, StoreError when it is a damaged one."""
+    try:
+        with file.open("rb") as opened:
+            if opened.read(16) != _SQLITE:
+                raise UsageError(f"{file} is not an SQLite database")
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+            if found != ["ok"]:
+                raise StoreError(f"{file} is damaged: {'; '.join(found)}")
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not {"alembic_version", Instance.__tablename__} <= tables:
+                raise UsageError(f"{file} is not a database of Grader")
+            if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+                raise StoreError(f"{file} is damaged: rows refer to others that are not there")
+    except sqlite3.Error as error:
+        raise StoreError(f"{file} is damaged: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def restore(source: Path, url: str, now: datetime) -> Path | None:
+    """Puts a backup in the database's place. Returns where the present database is kept; none when there was none.
+
+    The backup is copied, checked and upgraded beside the database before anything of it is touched. Raises UsageError
+    while something uses the database, StoreError for a backup that is damaged or of a newer version.
+    """
+    check(source)
+    file = file_of(Store(url))
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with alone(file, "so that the database can be replaced"):
+        fresh = _beside(file, "restoring")
+        _remove(fresh)
+        try:
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            shutil.copyfile(source, fresh)
+            store = Store(f"sqlite:///{fresh}")
+            try:
+                migrating.upgrade(store)
+            finally:
+                store.close()
+            check(fresh)
+            _to_disk(fresh)
+            kept = _put_aside(file, _beside(file, f"before-restore-{_stamp(now)}"))
+            fresh.replace(file)
+            _to_disk(file.parent)
+        finally:
+            _remove(fresh)
+    return kept
+
+
+def _put_aside(file: Path, target: Path) -> Path | None:
+    """Keeps a database, perhaps a damaged one, under another name; its own name stays until it is replaced."""
+    if not file.exists():
+        return None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # into the file what still stands in its journal
+    for ending in ("-wal", "-shm"):  # left only where that failed
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{file}{ending}").rename(f"{target}{ending}")
+    try:
+        os.link(file, target)
+    except OSError:  # a file system without links
+        shutil.copy2(file, target)
+    return target
+
+
+def _remove(file: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal"):
+        Path(f"{file}{ending}").unlink(missing_ok=True)
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(f"{file.name}.{ending}")
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,39 @@
+"""How fast gradings go: a guess for whoever decides whether to start many of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from grader.store.models import Job, Published, Submission, Worker
+from grader.store.states import JobState
+
+_RECENT = 50
+_SILENT = timedelta(seconds=20)
+
+
+def seconds_each(session: Session, published: Published, now: datetime) -> float | None:
+    """Seconds of the service for one grading of an assignment, workers beside each other included.
+
+    From its last gradings; none when there was none yet.
+    """
+    spans = session.execute(
+        select(Job.started_at, Job.ended_at)
+        .join(Submission, Submission.id == Job.submission_id)
+        .where(
+            Submission.published_id == published.id,
+            Job.state == JobState.DONE,
+            Job.started_at.is_not(None),
+            Job.ended_at.is_not(None),
+        )
+        .order_by(Job.id.desc())
+        .limit(_RECENT)
+    )
+    seconds = [(end - start).total_seconds() for start, end in spans if start is not None and end is not None]
+    if not seconds:
+        return None
+    workers = session.scalars(select(Worker).where(Worker.seen_at > now - _SILENT))
+    at_once = sum(int(worker.detail.get("slots", 1)) for worker in workers)
+    return sum(seconds) / len(seconds) / max(1, at_once)

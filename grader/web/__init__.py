@@ -1,0 +1,1 @@
+"""The service that people see: pages, REST and what they share."""

@@ -1,0 +1,106 @@
+"""Numbers for Prometheus. Each application has a registry of its own, so that two in one process do not mix.
+
+What the database knows (the queue, gradings by workers of any process) is read when somebody asks; requests are counted
+here, by the template of their address: an address itself would make a new series for every submission.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import case, func, select
+
+from grader.sandbox.limits import Mode
+from grader.store.models import StoredReport
+from grader.web.hosting import Service
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
+_making = threading.Lock()
+
+
+class Metrics:
+    """The registry of one application."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "grader_http_request_seconds", "Time until a request was answered.", ("method", "route", "status"),
+            registry=self._registry, buckets=_SECONDS,
+        )  # fmt: skip
+        self._gradings = Counter(
+            "grader_gradings", "Gradings that ended, by how and why they were made: upload, regrade, reused.",
+            ("status", "reason"), registry=self._registry,
+        )  # fmt: skip
+        self._lock = threading.Lock()
+        with service.store.read() as session:
+            self._last_report = session.scalar(select(func.max(StoredReport.id))) or 0
+        self._registry.register(_Present(service))
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, route, str(status)).observe(seconds)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        self._count_gradings()
+        return generate_latest(self._registry)
+
+    def _count_gradings(self) -> None:
+        """Adds the reports that were stored since the last look, by whatever process."""
+        reason = case(
+            (StoredReport.regrade_id.is_not(None), "regrade"), (StoredReport.reused_from_id.is_not(None), "reused"),
+            else_="upload",
+        )  # fmt: skip
+        with self._lock, self._service.store.read() as session:
+            rows = session.execute(
+                select(StoredReport.status, reason, func.count(), func.max(StoredReport.id))
+                .where(StoredReport.id > self._last_report)
+                .group_by(StoredReport.status, reason)
+            ).all()
+            for status, why, count, last in rows:
+                self._gradings.labels(status, why).inc(count)
+                self._last_report = max(self._last_report, last)
+
+
+class _Present(Collector):
+    """What holds at this moment."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def describe(self) -> list[Metric]:
+        """Nothing: to know the names, the registry would otherwise ask the database while the service starts."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        with self._service.store.read() as session:
+            depth = self._service.queue.depth(session)
+        jobs = GaugeMetricFamily("grader_queue_jobs", "Jobs by state.", labels=["state"])
+        for state, count in (("queued", depth.queued), ("running", depth.running), ("failed", depth.failed)):
+            jobs.add_metric([state], count)
+        yield jobs
+        yield GaugeMetricFamily("grader_queue_oldest_seconds", "Age of the oldest job that waits.", depth.oldest_s)
+        posture = self._service.posture()
+        yield GaugeMetricFamily("grader_workers", "Workers that are alive.", posture.workers)
+        modes = GaugeMetricFamily("grader_sandbox_mode", "1 for the weakest mode of the workers.", labels=["mode"])
+        for mode in Mode:
+            modes.add_metric([str(mode)], float(posture.mode is mode))
+        yield modes
+
+
+def metrics_of(app: FastAPI) -> Metrics:
+    """The metrics of an application, made when first needed."""
+    found: Metrics | None = getattr(app.state, "metrics", None)
+    if found is None:
+        with _making:
+            found = getattr(app.state, "metrics", None)
+            if found is None:
+                found = app.state.metrics = Metrics(app.state.service)
+    return found

@@ -1,0 +1,89 @@
+"""What happened and what runs: the audit log of a course, the state of the service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+from sqlalchemy import select
+from starlette.responses import Response
+
+from grader import __version__
+from grader.errors import Forbidden
+from grader.service import access, audit
+from grader.store.models import Job, Worker
+from grader.store.states import JobState, Role
+from grader.web import audit_words
+from grader.web.dependencies import Visitor
+from grader.web.management_views import AuditPage, FailedJob, SystemPage, WorkerRow
+from grader.web.shells import course_shell
+
+router = APIRouter()
+
+EVENTS = 50  # a page
+_FAILED = 20
+_SILENT = timedelta(seconds=20)
+
+
+@router.get("/courses/{course}/audit")
+def show_log(who: Visitor, course: str, action: str = "", person: str = "", before: int | None = None) -> Response:
+    with who.service.store.read() as session:
+        of = access.course(session, who.actor, course, Role.TA)
+        rows = audit.events(session, of.id, action=action, person=person.strip(), before_id=before, limit=EVENTS + 1)
+    shell = course_shell(who.request, who.actor, of)
+    page = AuditPage(
+        course=of.name,
+        rows=tuple(audit_words.line(row, shell) for row in rows[:EVENTS]),
+        actions=audit_words.actions(who.lang),
+        action=action,
+        person=person,
+        newest=before is None,
+        older=rows[EVENTS - 1].id if len(rows) > EVENTS else None,
+    )
+    return who.page("staff/audit.html", page, course=of, section="audit")
+
+
+@router.get("/system")
+def show_system(who: Visitor) -> Response:
+    """For instructors and administrators of any course."""
+    highest = who.actor.highest
+    if highest is None or highest.rank < Role.INSTRUCTOR.rank:
+        raise Forbidden("Only instructors see the state of the service.", "只有教师可以查看系统状态。")
+    service = who.service
+    posture = service.posture()
+    with service.store.read() as session:
+        depth = service.queue.depth(session)
+        failed = session.scalars(
+            select(Job).where(Job.state == JobState.FAILED).order_by(Job.id.desc()).limit(_FAILED)
+        ).all()
+        workers = session.scalars(select(Worker).order_by(Worker.name)).all()
+    page = SystemPage(
+        queued=depth.queued,
+        running=depth.running,
+        failed_jobs=depth.failed,
+        oldest=who.now - timedelta(seconds=depth.oldest_s) if depth.queued else None,
+        version=__version__,
+        mode="" if posture.mode is None else str(posture.mode),
+        missing=posture.missing,
+        advice=service.advice,
+        absent=tuple(service.absent.items()),
+        failed=tuple(
+            FailedJob(
+                id=j.id, submission=j.submission_id, error=j.last_error, tries=j.attempts, at=j.ended_at or j.created_at
+            )
+            for j in failed
+        ),
+        workers=tuple(
+            WorkerRow(
+                name=w.name,
+                mode=w.mode,
+                runtimes=tuple(w.detail.get("runtimes", ())),
+                slots=int(w.detail.get("slots", 1)),
+                started_at=w.started_at,
+                seen_at=w.seen_at,
+                alive=w.seen_at > who.now - _SILENT,
+            )
+            for w in workers
+        ),
+    )
+    return who.page("staff/system.html", page, section="system")
