@@ -115,6 +115,22 @@ class Report:
     file: str = ""
 
     @property
+    def to_fix(self) -> tuple[CheckResult, ...]:
+        """Failed checks, what costs most first; among equals the sheet's own order.
+
+        A known mistake costs all that failed through it, and the earliest check that shows it comes first: the sheet
+        goes from simple to composed.
+        """
+        failed = [check for check in self.checks if check.status is Status.FAILED]
+
+        def cost(check: CheckResult) -> float:
+            if check.mistake is None:
+                return check.max_points
+            return sum(other.max_points for other in failed if other.mistake == check.mistake)
+
+        return tuple(sorted(failed, key=lambda check: -cost(check)))
+
+    @property
     def message(self) -> Text | None:
         """Why there is no grade; the first note of a report that is not `graded`."""
         return None if self.status is ReportStatus.GRADED or not self.notes else self.notes[0]

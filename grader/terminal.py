@@ -50,7 +50,7 @@ def render(report: Report, lang: Language = "en") -> RenderableType:
     parts: list[RenderableType] = [_head(report, lang)]
     if report.status is not ReportStatus.GRADED:
         return Group(*parts, *(Line(note.say(lang)) for note in report.notes), Line(""))
-    failed = _failures(report)
+    failed = list(report.to_fix)
     if failed:
         parts.append(_card(failed[0], _SAY["first"][lang], lang))
     parts.append(_checks(report, lang))
@@ -143,12 +143,6 @@ def _checks(report: Report, lang: Language) -> RenderableType:
     return Group(*tables)
 
 
-def _failures(report: Report) -> list[CheckResult]:
-    """What costs most comes first; among equals the sheet's own order."""
-    failed = [check for check in report.checks if check.status is Status.FAILED]
-    return sorted(failed, key=lambda check: -check.max_points)
-
-
 def _share(points: float, most: float) -> str:
     return f"{_points(points)}/{_points(most)}"
 
@@ -180,7 +174,7 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
     # Paths that share a folder are told apart by what follows it.
     shared = _shared_folder([report.file for report in reports])
     for report in reports:
-        first = next((c.message for c in _failures(report) if c.message), None) or report.message
+        first = next((c.message for c in report.to_fix if c.message), None) or report.message
         score = _share(report.score, report.max_score) if report.checks else _UNGRADED[report.status][lang]
         text = first.say(lang).split("\n")[0] if first else ""
         table.add_row(report.file[shared:], score, text if len(text) <= 120 else text[:117] + "...")

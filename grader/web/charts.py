@@ -236,7 +236,8 @@ def _bars(bars: Sequence[_Bar], most: float, colour: str, x_title: str, width: i
         y += 11 + LINE
     longest = max(display_width(bar.says) for bar in bars)
     scale = alt.Scale(domain=[0, most], range=[0, width - 10 - 7 * longest], nice=False)
-    axis = alt.Axis(title=x_title, tickCount=4, tickMinStep=1, format="d", grid=False, titleAnchor="start")
+    few = {"values": list(range(round(most) + 1))} if most < 4 else {"tickCount": 4}  # whole numbers, each once
+    axis = alt.Axis(title=x_title, tickMinStep=1, format="d", grid=False, titleAnchor="start", **few)
 
     def at(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=None, axis=None)

@@ -321,7 +321,7 @@ def report_view(report: Report, parts: Sequence[Part], lang: Language) -> Report
         max_score=report.max_score,
         parts=shown if graded else (),
         bar=score_bar(shown),
-        first=_first(shown) if graded else None,
+        first=_first(report, shown) if graded else None,
         failed=count[Status.FAILED],
         passed=count[Status.PASSED],
         not_reached=count[Status.NOT_REACHED],
@@ -362,10 +362,11 @@ def explanation(part: Part, lang: Language) -> Markup | None:
     return statement(part.why.say(lang)) if part.why else None
 
 
-def _first(parts: Sequence[PartView]) -> CheckView | None:
-    """The first thing to fix: failures before what was not reached, then what costs most, then the sheet's order."""
-    open_ = [check for part in parts for check in part.checks if check.status != "passed" and check.opens]
-    return min(open_, key=lambda check: (check.status != "failed", -check.max_points), default=None)
+def _first(report: Report, parts: Sequence[PartView]) -> CheckView | None:
+    """The first thing to fix; where nothing failed, the first check that was not reached."""
+    views = {check.id: check for part in parts for check in part.checks}
+    first = next((views[check.id] for check in report.to_fix if check.id in views), None)
+    return first or next((check for check in views.values() if check.status != "passed" and check.opens), None)
 
 
 def planned(assignment: Assignment, lang: Language, *, hidden: bool = True) -> tuple[PartView, ...]:

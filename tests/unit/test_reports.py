@@ -118,6 +118,24 @@ def test_message(status: ReportStatus) -> None:
     assert dataclasses.replace(report, notes=()).message is None
 
 
+def test_what_is_to_be_fixed_first() -> None:
+    """A mistake counts with all that failed through it, and its simplest check stands for it."""
+
+    def check(name: str, points: float, mistake: str | None = None, status: Status = Status.FAILED) -> CheckResult:
+        return CheckResult(
+            id=name, part="p", title=Text(en=name, zh=name), status=status, points=0, max_points=points, mistake=mistake
+        )
+
+    checks = (
+        check("passed", 50, status=Status.PASSED), check("simple", 2, "halved"), check("other", 10),
+        check("composed", 9, "halved"), check("skipped", 30, status=Status.NOT_REACHED),
+    )  # fmt: skip
+    report = Report(
+        assignment="a", assignment_version="v", status=ReportStatus.GRADED, score=50, max_score=101, checks=checks
+    )
+    assert [found.id for found in report.to_fix] == ["simple", "composed", "other"]
+
+
 def test_text() -> None:
     assert Text(en="One.", zh="一。") + Text(en="Two.", zh="二。") == Text(en="One. Two.", zh="一。二。")
 

@@ -18,7 +18,7 @@ from grader.service.grades import GradeRow
 from grader.store.models import Course, Published, Submission, User
 from grader.web import languages
 from grader.web.api.parameters import MOST_ID
-from grader.web.api.routing import PROBLEM
+from grader.web.api.routing import NOTEBOOK, PROBLEM, STREAM
 from grader.web.dependencies import Caller
 from grader.web.schemas import CourseAnswer, GradeAnswer, PlaceAnswer, ReportAnswer, SubmissionAnswer
 
@@ -72,9 +72,17 @@ def _problem(status: int) -> dict[str, Any]:
     return {**found, "headers": _RETRY} if status == 429 else found
 
 
+_EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+_SHAPES: dict[str, dict[str, Any]] = {
+    STREAM: {"itemSchema": _EVENT},
+    NOTEBOOK: {"schema": {"type": "object", "required": ["cells", "metadata", "nbformat", "nbformat_minor"]}},
+}
+
+
 def gives(kind: str, description: str, *, headers: Iterable[str] = ()) -> dict[str, Any]:
     """The description of an answer that is not JSON."""
-    content = {kind: {"schema": {"type": "string"}}}
+    shape = _SHAPES.get(kind, {"schema": {"type": "string"}})
+    content = {kind: shape}
     named = {name: {"schema": {"type": "string"}, "required": True} for name in headers}
     return {"description": description, "content": content, "headers": named}
 

@@ -18,7 +18,7 @@ from grader.store.models import Course, Published
 from grader.store.states import Role
 from grader.web.api.answers import attachment, course_answer, gives, language, problems
 from grader.web.api.parameters import AssignmentName, CourseName, Lang
-from grader.web.api.routing import make_router
+from grader.web.api.routing import NOTEBOOK, make_router
 from grader.web.api.starters import notebook
 from grader.web.api.submissions import need_any
 from grader.web.dependencies import Caller, TokenHolder
@@ -107,7 +107,7 @@ def starter_script(who: TokenHolder, course: CourseName, name: AssignmentName) -
     response_class=Response,
     summary="The starter as a notebook",
     responses={
-        200: gives("application/x-ipynb+json", "The notebook.", headers=["Content-Disposition"]),
+        200: gives(NOTEBOOK, "The notebook.", headers=["Content-Disposition"]),
         **problems(409),
     },
 )
@@ -118,7 +118,7 @@ def starter_notebook(who: TokenHolder, course: CourseName, name: AssignmentName,
     found = who.service.catalogue.get(published.name)
     headers = {"Content-Disposition": attachment(f"{published.name}.ipynb")}
     made = notebook(found.starter, found.title.say(language(who, lang)))
-    return Response(made, media_type="application/x-ipynb+json", headers=headers)
+    return Response(made, media_type=NOTEBOOK, headers=headers)
 
 
 def open_assignment(session: Session, who: Caller, course: str, name: str) -> Published:

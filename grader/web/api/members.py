@@ -40,7 +40,7 @@ _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            CSV: {"schema": {"type": "string"}, "example": _EXAMPLE},
+            CSV: {"example": _EXAMPLE},
             FORM: {
                 "schema": {
                     "type": "object",

@@ -20,6 +20,7 @@ from grader.web.api.metrics import metrics_of
 
 JSON, FORM, CSV = "application/json", "multipart/form-data", "text/csv"
 STREAM, PROBLEM = "text/event-stream", "application/problem+json"
+NOTEBOOK = "application/x-ipynb+json"
 
 
 class UnsupportedMedia(Refused):
