@@ -3,6 +3,9 @@
 # make grade      FILE=... ASSIGNMENT=...
 # make serve      a working course at http://127.0.0.1:8000, sign-in links printed; ARGS="--port 8001"
 # make smoke      every story of submissions/ through a service of its own
+# make load       the service under load, and queries on a million reports; several minutes
+# make browser    what the browser tests need from npm (Chromium comes from your system)
+# make screenshots  every page in both languages, wide and narrow, to build/screenshots
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := deploy/requirements
@@ -10,7 +13,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 SERVICE := .venv/.installed
 RUNNER := .venv-runner/.installed
 
-.PHONY: all setup lint types test grade prove serve worker smoke bench lock clean
+.PHONY: all setup lint types test grade prove serve worker smoke bench load browser screenshots lock clean
 all: lint types test
 
 setup: $(SERVICE) $(RUNNER)
@@ -61,6 +64,15 @@ smoke: setup
 
 bench: setup
 	$(BIN)/python benchmarks/grading.py
+
+load: setup
+	$(BIN)/python benchmarks/load.py $(ARGS)
+
+browser:
+	npm ci --silent --prefix tests/browser
+
+screenshots: setup
+	GRADER_SCREENSHOTS=1 $(BIN)/pytest -q tests/browser/test_pages.py -k accessible
 
 # Versions move here only. Hashes of every platform's files, and no address of any index.
 lock: $(SERVICE)

@@ -182,6 +182,7 @@ class Kit:
     folder: Path
     _server: tuple[uvicorn.Server, threading.Thread, str] | None = None
     _clients: list[httpx.Client] = field(default_factory=list)
+    _narrow: dict[str, str] = field(default_factory=dict)  # tokens by login and scopes
 
     @functools.cached_property
     def app(self) -> FastAPI:
@@ -203,7 +204,10 @@ class Kit:
         """REST with the token of somebody, or of nobody. scopes: only these, with a token of its own."""
         headers = dict(options.pop("headers", {}))
         if login is not None:
-            token = self.tokens[login] if scopes is None else self.token(login, scopes)
+            token = self.tokens[login]
+            if scopes is not None:
+                kept = " ".join((login, *sorted(scopes)))
+                token = self._narrow.get(kept) or self._narrow.setdefault(kept, self.token(login, scopes))
             headers["Authorization"] = f"Bearer {token}"
         return self._client(headers=headers, **options)
 
