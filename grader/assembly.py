@@ -24,6 +24,7 @@ import uvicorn
 from sqlalchemy import select
 
 from grader.assignments import Assignment
+from grader.doctor import examine
 from grader.errors import GraderError, SandboxUnavailable, UsageError
 from grader.events import Bus
 from grader.grading import Engine, keep_what_is_loaded
@@ -106,7 +107,7 @@ class Grading:
         return self._sandbox.mode
 
     def start(self) -> None:
-        """Takes jobs from now on; what is published gets warm meanwhile."""
+        """Takes jobs from now on; what is published gets warm meanwhile, then the sandbox is examined."""
         self._worker.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
@@ -123,6 +124,8 @@ class Grading:
                 continue
             log.info("%s is warm after %.1f s", assignment.name, time.perf_counter() - began)
         keep_what_is_loaded()
+        if not self._closing.is_set():
+            self._worker.examined = examine(self._sandbox.config).to_json()
 
     def begin_to_stop(self) -> None:
         """Takes no more jobs; returns at once."""

@@ -74,7 +74,13 @@ def serve(
         _welcome(address, settings, parts, grading, first_steps(settings, parts, demo=demo), demo=demo)
         if grading is not None:
             grading.start()
-        web = assembly.Web(application, (lambda: None) if grading is None else grading.begin_to_stop)
+
+        def on_stop() -> None:
+            parts.bus.ended = True
+            if grading is not None:
+                grading.begin_to_stop()
+
+        web = assembly.Web(application, on_stop)
         web.run([sock])
     log.info("stopped")
 

@@ -26,9 +26,13 @@ Listener = Callable[[Event], None]
 
 
 class Bus:
-    """Listeners by topic. Thread-safe; a listener must return at once (put the event into a queue)."""
+    """Listeners by topic. Thread-safe; a listener must return at once (put the event into a queue).
+
+    ended: the process is about to stop; whoever waits gives the answer there is by now.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._listeners: dict[str, set[Listener]] = {}
         self._lock = threading.Lock()
 

@@ -34,8 +34,9 @@ class Settings(BaseSettings):
     )
     secret: SecretStr | None = Field(
         None,
-        description="Key of the random inputs, sessions and links, 16 characters or more. Anyone who knows it can predict "
-        "inputs. Without it a service makes one and keeps it in its database; commands that grade a file use `local`.",
+        description="Key of the random inputs, sessions and links, 16 characters or more. Anyone who knows it can "
+        "predict inputs. Without it a service makes one and keeps it in its database; commands that grade a file use "
+        "`local`.",
     )
     sandbox_mode: Mode = Field(Mode.A, description="Best sandbox mode to use (A, B or C); weaker ones need consent.")
     allow_degraded: bool = Field(
@@ -48,24 +49,26 @@ class Settings(BaseSettings):
         1024, description="Memory that a submission may use above the bare runtime, in MiB."
     )
 
-    data_dir: Path = Field(
-        PROJECT / "var", description="Folder of the service's database. Made when it is not there."
-    )
+    data_dir: Path = Field(PROJECT / "var", description="Folder of the service's database. Made when it is not there.")
     database_url: str = Field(
         "", description="Address of the database; empty for SQLite in the data folder (sqlite:///FILE)."
     )
     host: str = Field("127.0.0.1", description="Address that `grader serve` listens at.")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port that `grader serve` listens at; 0: any.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="Port that `grader serve` listens at; 0: any."
+    )
     public_url: str = Field(
         "",
-        description="Address under which people reach the service, as https://grader.example.org. Links are made with it; "
-        "requests for other hosts are refused; https makes cookies Secure.",
+        description="Address under which people reach the service, as https://grader.example.org. Links are made with "
+        "it; requests for other hosts are refused; https makes cookies Secure.",
     )
     proxies: Annotated[int, Field(ge=0, le=5)] = Field(
         0, description="Number of reverse proxies before the service whose X-Forwarded-For is believed."
     )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
-        2, description="Gradings at once in a process; 0: `grader serve` takes uploads and leaves grading to `grader worker`."
+        2,
+        description="Gradings at once in a process; 0: `grader serve` takes uploads and leaves grading to "
+        "`grader worker`.",
     )
     uploads_a_minute: Annotated[int, Field(ge=1, le=10000)] = Field(
         12, description="Uploads of one student taken in a minute; more get 429."
@@ -74,7 +77,8 @@ class Settings(BaseSettings):
         600, description="Requests of one person or address taken in a minute; more get 429."
     )
     metrics_token: SecretStr | None = Field(
-        None, description="Bearer token that may read /metrics, beside the tokens of the database with the scope metrics."
+        None,
+        description="Bearer token that may read /metrics, beside the tokens of the database with the scope metrics.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -59,7 +59,7 @@ class Worker:
     name: str
     runtimes: Sequence[str]
     slots: int = 2
-    on_graded: Callable[[Report], None] | None = None  # for counters
+    examined: dict[str, Json] = field(default_factory=dict)  # doctor's examination, for the system page
     _running: dict[int, Job] = field(default_factory=dict)
     _progress: dict[int, list[Json]] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -166,8 +166,6 @@ class Worker:
         except LeaseLost:
             log.warning("submission %d was graded by another worker meanwhile", job.submission_id)
             return
-        if self.on_graded is not None:
-            self.on_graded(report)
 
     def _ended(self, job: Job, check: CheckResult) -> None:
         """A check has ended: told to pages of this process now, and to others with the next heartbeat."""
@@ -207,7 +205,10 @@ class Worker:
                 row = WorkerRow(name=self.name, started_at=now)
                 session.add(row)
             row.seen_at, row.mode = now, "" if sandbox.mode is None else str(sandbox.mode)
-            row.detail = {"runtimes": list(self.runtimes), "slots": self.slots, "missing": list(sandbox.missing)}
+            row.detail = {
+                "runtimes": list(self.runtimes), "slots": self.slots, "missing": list(sandbox.missing),
+                "examined": self.examined,
+            }  # fmt: skip
 
 
 def _given_up(work: _Work) -> Report:

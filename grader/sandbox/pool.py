@@ -35,6 +35,8 @@ class Sandbox:
         self._cgroups: Cgroups | None = None
         self._lanes: dict[str, _Lane] = {}
         self._preparations: dict[str, list[dict[str, Any]]] = {}
+        self._starting: dict[str, threading.Lock] = {}
+        self._closed = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Sandbox:
@@ -54,7 +56,17 @@ class Sandbox:
             mode, cgroups = self.mode, self._cgroups
             count = self.config.parked if parked is None else parked
             preparations = self._preparations.setdefault(runtime, [])
-            self._lanes[runtime] = _Lane(lambda: Zygote(self.config, runtime, mode, cgroups), count, preparations)
+            starting = self._starting.setdefault(runtime, threading.Lock())
+        with starting:  # of this runtime only: another one may take its time without holding up those that run
+            if runtime in self._lanes:
+                return
+            lane = _Lane(lambda: Zygote(self.config, runtime, mode, cgroups), count, preparations)
+            with self._lock:
+                if not self._closed:
+                    self._lanes[runtime] = lane
+                    return
+        lane.close()
+        raise SandboxError("the sandbox is closing")
 
     def prepare(self, runtime: str, **arguments: Any) -> None:
         """What the driver's operation `prepare` should be asked in every child parked from now on."""
@@ -110,7 +122,11 @@ class Sandbox:
 
     def close(self) -> None:
         with self._lock:
-            lanes, self._lanes = list(self._lanes.values()), {}
+            lanes, self._lanes, self._closed = list(self._lanes.values()), {}, True
+            starting = list(self._starting.values())
+        for lock in starting:
+            with lock:  # what still starts closes itself; its control group must not go before it
+                pass
         for lane in lanes:
             lane.close()
         if self._cgroups is not None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from grader.errors import Conflict, Forbidden, NotFound
+from grader.errors import Conflict, Forbidden, NotFound, NotSignedIn
 from grader.store.models import Course, Enrolment, Published, Submission, User
 from grader.store.states import Role
 
@@ -75,6 +75,14 @@ def actor_of(
         user_id=user.id, login=user.login, name=user.name, courses=courses, scopes=scopes, via=via,
         request_id=request_id,
     )  # fmt: skip
+
+
+def still(session: Session, actor: Actor) -> Actor:
+    """The same person with the roles of now, for whoever looks on for long. Raises NotSignedIn."""
+    user = None if actor.user_id is None else session.get(User, actor.user_id)
+    if user is None or not user.active:
+        raise NotSignedIn("Please sign in again.", "请重新登录。")
+    return actor_of(session, user, scopes=actor.scopes, via=actor.via, request_id=actor.request_id)
 
 
 def need_scope(actor: Actor, scope: Scope) -> None:

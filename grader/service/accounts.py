@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,6 +33,8 @@ _hasher = PasswordHash.recommended()
 _NOBODY = _hasher.hash(secrets.token_hex(16))
 _TOKEN_PREFIX = "grader_"
 _SEEN_EVERY = timedelta(minutes=1)
+_at_once = threading.BoundedSemaphore(4)  # hashes; each needs 64 MiB
+_in_line = threading.BoundedSemaphore(20)  # of the 40 threads that answer requests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +67,26 @@ def candidate(session: Session, login: str, address: str, now: datetime) -> Cand
     return Candidate(user_id=user.id, password_hash=user.password_hash)
 
 
+@contextmanager
+def _hashing() -> Iterator[None]:
+    """Few hashes at once, so that guessing takes neither the memory nor every thread. Raises TooMany."""
+    if not _in_line.acquire(blocking=False):
+        raise TooMany(
+            "Many people are signing in at this moment. Try again in a few seconds.",
+            "此刻登录的人很多，请过几秒再试。",
+            retry_after_s=2,
+        )
+    try:
+        with _at_once:
+            yield
+    finally:
+        _in_line.release()
+
+
 def verify(found: Candidate, password: str) -> bool:
-    """Takes about 50 ms, also for somebody who does not exist."""
-    right = _hasher.verify(password[:_MOST_PASSWORD], found.password_hash)
+    """Takes about 50 ms, also for somebody who does not exist. Raises TooMany when many are verified at once."""
+    with _hashing():
+        right = _hasher.verify(password[:_MOST_PASSWORD], found.password_hash)
     return right and found.user_id is not None
 
 
@@ -96,14 +117,15 @@ def _keys(login: str, address: str) -> tuple[str, str]:
 
 
 def hash_password(password: str) -> str:
-    """Raises Invalid for a password that is too short or too long."""
+    """Raises Invalid for a password that is too short or too long, TooMany when many are hashed at once."""
     if not _LEAST_PASSWORD <= len(password) <= _MOST_PASSWORD:
         raise Invalid(
             "password",
             f"A password has {_LEAST_PASSWORD} to {_MOST_PASSWORD} characters.",
             f"密码长度应为 {_LEAST_PASSWORD} 到 {_MOST_PASSWORD} 个字符。",
         )
-    return _hasher.hash(password)
+    with _hashing():
+        return _hasher.hash(password)
 
 
 def set_password(session: Session, actor: Actor, user_id: int, password_hash: str, now: datetime) -> User:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from grader.service.grades import GradeRow
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where numbers have a decimal comma, a spreadsheet takes the semicolon for the end of a cell, quoted or not.
+_INNER = re.compile(r"([;\t\r\n]\s*)([=+\-@＝＋－＠])")
 
 
 class Shape(StrEnum):
@@ -24,7 +27,8 @@ class Shape(StrEnum):
 
 def safe(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" \u00a0\u3000").startswith(_FORMULA) else text
+    text = _INNER.sub(r"\1'\2", text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def to_csv(rows: Sequence[GradeRow], shape: Shape = Shape.GRADER, *, assignments: Sequence[str] = ()) -> str:

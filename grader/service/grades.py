@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -213,7 +213,7 @@ def _after(column: ColumnElement[Any], descending: bool, key: Sort, cursor: str)
         if told != key or type(row_id) is not int or not 0 < row_id < 2**63:
             raise wrong
         value = _typed(key, value)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise wrong from None
     if descending:
         return or_(column < value, and_(column == value, Grade.id < row_id))
@@ -221,18 +221,19 @@ def _after(column: ColumnElement[Any], descending: bool, key: Sort, cursor: str)
 
 
 def _typed(key: Sort, value: object) -> object:
-    """Raises ValueError, TypeError for a value of another kind."""
+    """Raises ValueError, TypeError, OverflowError for a value of another kind, or one that no database takes."""
     if key is Sort.UPDATED:
         found = datetime.fromisoformat(str(value))
         if found.tzinfo is None:
             raise ValueError
-        return found
+        return found.astimezone(UTC)
     if key is Sort.SCORE:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError
         return float(value)
     if not isinstance(value, str):
         raise TypeError
+    value.encode()  # half of a surrogate pair is no text
     return value
 
 

@@ -19,6 +19,7 @@ from grader.store.models import Course, Extension, Grade, Override, Published, S
 from grader.store.states import Counting, Release, Role
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,8 @@ class Rules:
 
     def check(self) -> None:
         """Raises Invalid naming the field."""
+        in_calendar("opens_at", self.opens_at)
+        in_calendar("due_at", self.due_at)
         if self.due_at is not None and self.due_at <= self.opens_at:
             raise Invalid("due_at", "The due date must be after the opening.", "截止时间必须晚于开放时间。")
         if not 0 <= self.late_days <= 365:
@@ -43,6 +46,14 @@ class Rules:
             raise Invalid("late_percent", "The deduction a day is 0 to 100 percent.", "每天扣分比例为 0 到 100%。")
         if self.attempt_limit is not None and not 1 <= self.attempt_limit <= 1000:
             raise Invalid("attempt_limit", "The number of attempts is 1 to 1000.", "提交次数上限为 1 到 1000。")
+
+
+def in_calendar(field: str, at: datetime | None) -> None:
+    """Raises Invalid for a time that days are added to, or that a time zone moves, beyond what a date can be."""
+    if at is not None and not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise Invalid(
+            field, f"The year is {_FIRST_YEAR} to {_LAST_YEAR}.", f"年份应在 {_FIRST_YEAR} 到 {_LAST_YEAR} 之间。"
+        )
 
 
 def make_course(session: Session, actor: Actor, name: str, title: str, timezone: str, now: datetime) -> Course:
@@ -224,6 +235,7 @@ def extend(
         )
     if not 0 <= extra_attempts <= 1000:
         raise Invalid("extra_attempts", "Extra attempts are 0 to 1000.", "增加的次数为 0 到 1000。")
+    in_calendar("due_at", due_at)
     if due_at is not None and (published.due_at is None or due_at <= published.due_at):
         raise Invalid(
             "due_at",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -159,14 +159,25 @@ def recompute(session: Session, published: Published, user_id: int, now: datetim
     session.flush()
 
 
-def counting_submission(submissions: Sequence[Submission], published: Published) -> Submission | None:
-    """The graded submission that counts: the latest, or the best (of equals the earliest)."""
+def counting_submission(
+    submissions: Sequence[Submission], published: Published, scores: Mapping[int, float] | None = None
+) -> Submission | None:
+    """The graded submission that counts: the latest, or the best (of equals the earliest).
+
+    scores: by id of the report, instead of the real ones, for somebody who does not see all checks: which of two equal
+    attempts counts would tell how the hidden ones ended.
+    """
     graded = [s for s in submissions if s.state is SubmissionState.GRADED and s.score is not None]
     if not graded:
         return None
     if published.counting is Counting.LATEST:
         return max(graded, key=lambda s: s.number)
-    return max(graded, key=lambda s: (lessened(s.score or 0.0, s.days_late, published), -s.number))
+
+    def counted(s: Submission) -> float:
+        score = s.score if scores is None else scores.get(s.report_id or 0)
+        return lessened(score or 0.0, s.days_late, published)
+
+    return max(graded, key=lambda s: (counted(s), -s.number))
 
 
 def override_in_force(session: Session, published_id: int, user_id: int) -> Override | None:

@@ -24,7 +24,7 @@ from grader.service.access import Actor, member
 from grader.store.models import Course, Enrolment, User
 from grader.store.states import Role
 
-MOST_ROWS = 5000
+MOST_ROWS, MOST_ERRORS = 5000, 100
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _EMAIL = re.compile(r"[^@\s<>]{1,200}@[^@\s<>]{1,100}")
 _COLUMNS = ("login", "name", "email", "section", "role")
@@ -121,6 +121,8 @@ def _read(rows: "csv._reader") -> Preview:  # type: ignore[name-defined]  # noqa
                     "第一行必须是列名；login（学号）和 name（姓名）是必需的，还可以有 email、section、role。", line,
                 )  # fmt: skip
             continue
+        if len(errors) >= MOST_ERRORS:  # a file of another kind: more of them would help nobody
+            break
         if len(people) >= MOST_ROWS:
             return _wrong(f"The file has more than {MOST_ROWS} people.", f"文件超过了 {MOST_ROWS} 人。", line)
         found = _person(line, dict(zip(columns, (cell.strip() for cell in cells), strict=False)))

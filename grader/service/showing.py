@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from grader.reports import Report, ReportStatus, Text
 from grader.service import recording, submitting
 from grader.service.access import Actor
 from grader.service.grades import GradeRow
-from grader.store.models import Published, Submission
+from grader.store.models import Published, StoredCheck, Submission
 from grader.store.states import Release
 
 
@@ -77,9 +78,38 @@ def visible_grade(session: Session, row: GradeRow, actor: Actor, now: datetime) 
     submission = None if row.submission_id is None else session.get(Submission, row.submission_id)
     if submission is None or row.computed is None:
         return row
-    score = visible_score(session, actor, submission, now)
-    computed = None if score is None else recording.lessened(score, row.days_late, submission.published)
-    return replace(row, computed=computed, score=row.score if row.overridden else computed)
+    published = submission.published
+    if may_see_all(actor, submission, _due_at(session, submission), now):
+        return row
+    report = recording.report_of(session, submission)
+    hidden = frozenset(check.id for check in report.checks if not check.visible) if report else frozenset[str]()
+    if not hidden:
+        return row
+    attempts = session.scalars(
+        select(Submission).where(Submission.published_id == published.id, Submission.user_id == submission.user_id)
+    ).all()
+    seen = {at: score for at, (score, _) in scores_without(session, published.id, submission.user_id, hidden).items()}
+    counting = recording.counting_submission(attempts, published, seen) or submission
+    computed = recording.lessened(seen.get(counting.report_id or 0, 0.0), counting.days_late, published)
+    return replace(
+        row, computed=computed, score=row.score if row.overridden else computed, submission_id=counting.id,
+        days_late=counting.days_late,
+    )  # fmt: skip
+
+
+def scores_without(
+    session: Session, published_id: int, user_id: int, hidden: frozenset[str]
+) -> dict[int, tuple[float, float]]:
+    """Score and largest score of somebody's current reports by their visible checks alone, by id of the report."""
+    current = select(Submission.report_id).where(
+        Submission.published_id == published_id, Submission.user_id == user_id, Submission.report_id.is_not(None)
+    )
+    rows = session.execute(
+        select(StoredCheck.report_id, func.sum(StoredCheck.points), func.sum(StoredCheck.max_points))
+        .where(StoredCheck.report_id.in_(current), StoredCheck.check_id.not_in(hidden))
+        .group_by(StoredCheck.report_id)
+    )
+    return {report_id: (float(score), float(most)) for report_id, score, most in rows}
 
 
 def _due_at(session: Session, submission: Submission) -> datetime | None:

@@ -110,9 +110,12 @@ def _open(url: str) -> Engine:
     if not parsed.database or parsed.database == ":memory:":
         raise UsageError("GRADER_DATABASE_URL: a database in memory loses everything; use sqlite:///FILE")
     engine = create_engine(
-        parsed, connect_args={"isolation_level": None, "timeout": _BUSY_MS / 1000, "check_same_thread": False},
-        pool_size=50, max_overflow=50,
-    )  # fmt: skip
+        parsed,
+        connect_args={"isolation_level": None, "timeout": _BUSY_MS / 1000, "check_same_thread": False},
+        hide_parameters=True,  # an error in the log must not hold what people typed
+        pool_size=50,
+        max_overflow=50,
+    )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

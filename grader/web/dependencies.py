@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
@@ -29,6 +30,7 @@ from grader.web.hosting import Service
 from grader.web.shells import course_shell, plain_shell
 
 _MOST_FIELDS, _FIELD_BYTES, _MOST_ROSTER = 60, 5 << 20, 2 << 20
+_MOST_ID = 2**63 - 1  # what the database can hold
 _bearer = HTTPBearer(auto_error=False, description="A token made on the account page or by `grader token make`.")
 
 
@@ -101,6 +103,8 @@ def token_holder(
     return Caller(actor=actor, service=service, request=request, now=now)
 
 
+RowId = Annotated[int, Path(ge=1, le=_MOST_ID)]
+BeforeId = Annotated[int | None, Query(ge=1, le=_MOST_ID)]
 Visitor = Annotated[Caller, Depends(visitor)]
 TokenHolder = Annotated[Caller, Depends(token_holder)]
 
@@ -120,7 +124,14 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
 
 
 async def parse_form(request: Request) -> FormData:
-    """Raises Invalid for a form that cannot be read."""
+    """Raises Invalid for a form that cannot be read.
+
+    Texts are in UTF-8. The parser would take any codec that Python has, some of which need time that grows with the
+    square of the text or give characters that no database takes.
+    """
+    _, told = parse_options_header(request.headers.get("content-type", ""))
+    if told.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise Invalid("form", "Send the form in UTF-8.", "请用 UTF-8 编码提交表单。")
     try:
         return await request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES)
     except MultiPartException as error:

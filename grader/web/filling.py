@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from grader.assignments import Assignment
@@ -17,7 +17,7 @@ from grader.service import grades, publishing, recording, showing, submitting
 from grader.service.access import Actor
 from grader.service.submitting import Terms
 from grader.store.codec import unpack, unpack_report
-from grader.store.models import Blob, Course, Grade, Published, StoredCheck, StoredReport, Submission
+from grader.store.models import Blob, Course, Grade, Published, StoredReport, Submission
 from grader.store.states import Counting, GradeStatus, SubmissionState
 from grader.web import changes, views
 from grader.web.hosting import Service
@@ -137,24 +137,8 @@ def _best(
     if not hidden or reader.sees_all(published, held.due_at):
         return most, grade.score
     shown = sum(check.points for check in assignment.checks if check.visible)
-    counting = session.get(Submission, grade.submission_id) if grade.submission_id else None
-    if counting is None or counting.report_id is None:
-        return shown, None
-    score = _visible_scores(session, [counting.report_id], hidden)[counting.report_id][0]
-    return shown, recording.lessened(score, counting.days_late, published)
-
-
-def _visible_scores(
-    session: Session, report_ids: Sequence[int], hidden: frozenset[str]
-) -> dict[int, tuple[float, float]]:
-    """Score and largest score of reports by their visible checks alone."""
-    rows = session.execute(
-        select(StoredCheck.report_id, func.sum(StoredCheck.points), func.sum(StoredCheck.max_points))
-        .where(StoredCheck.report_id.in_(report_ids), StoredCheck.check_id.not_in(hidden))
-        .group_by(StoredCheck.report_id)
-    )
-    found = {report_id: (float(score), float(most)) for report_id, score, most in rows}
-    return {report_id: found.get(report_id, (0.0, 0.0)) for report_id in report_ids}
+    row = grades.one(session, published.id, grade.user_id)
+    return shown, None if row is None else showing.visible_grade(session, row, reader.actor, reader.now).score
 
 
 def attempts(session: Session, reader: Reader, published: Published, user_id: int) -> tuple[views.AttemptRow, ...]:
@@ -165,13 +149,15 @@ def attempts(session: Session, reader: Reader, published: Published, user_id: in
         .where(Submission.published_id == published.id, Submission.user_id == user_id)
         .order_by(Submission.number.desc())
     ).all()
-    counting = recording.counting_submission([submission for submission, _ in rows], published)
     scores = {s.report_id: (s.score, most) for s, most in rows if s.report_id is not None and s.score is not None}
     held = submitting.terms(session, published, user_id)
     if published.name in reader.service.catalogue.names and not reader.sees_all(published, held.due_at):
         hidden = hidden_checks(reader.service.catalogue.get(published.name))
         if hidden:
-            scores = dict(_visible_scores(session, list(scores), hidden))
+            seen = showing.scores_without(session, published.id, user_id, hidden)
+            scores = {report_id: seen.get(report_id, (0.0, 0.0)) for report_id in scores}
+    seen_scores = {report_id: score for report_id, (score, _) in scores.items()}
+    counting = recording.counting_submission([submission for submission, _ in rows], published, seen_scores)
     return tuple(
         views.AttemptRow(
             id=submission.id,

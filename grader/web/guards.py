@@ -15,21 +15,21 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from grader.errors import Refused, TooMany, TooSlow
 from grader.sandbox.child import clean_text
 from grader.service.submitting import too_large
-from grader.web import problems
+from grader.web import problems, security
 from grader.web.hosting import Service
-from grader.web.security import HEADERS
 
 log = logging.getLogger("grader.access")
 
 UPLOAD_BYTES = (10 << 20) + (64 << 10)  # the largest upload and the frame around it
 _BODY_S = 60.0
 _MOST_KEYS = 20_000
+_ADDRESS_SHARE = 10  # tokens of one address, valid or made up, may ask this much more often than one of them
 _LINK = re.compile(r"^(/sign-in/link/).+")
 
 
@@ -39,6 +39,7 @@ class Guard:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
         self._rate = Rate(service.requests_a_minute)
+        self._addresses = Rate(service.requests_a_minute * _ADDRESS_SHARE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,36 +51,53 @@ class Guard:
         state["arrived"] = datetime.now(UTC)
         state["address"] = address(scope, headers, self._service.proxies)
         started = time.perf_counter()
-        status = 500
+        status, answered = 500, False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 self._add_headers(MutableHeaders(scope=message), scope["path"], state["request_id"])
             await send(message)
 
         try:
-            self._check(headers, state["address"], scope["path"])
+            self._check(scope, headers)
             await self._app(scope, _Body(receive, headers).receive, answer)
-        except Refused as error:
-            request = Request(scope)
-            await problems.respond(request, error)(scope, receive, answer)
+        except ClientDisconnect:
+            status = 499  # nobody is there to be answered
+        except Exception as error:  # the application's last resort stands outside of us, without headers and log line
+            if answered:
+                raise
+            await problems.respond(Request(scope), error)(scope, receive, answer)
         finally:
             self._log(scope, status, time.perf_counter() - started)
 
-    def _check(self, headers: Headers, client: str, path: str) -> None:
+    def _check(self, scope: Scope, headers: Headers) -> None:
         hosts = self._service.hosts
         if hosts and host_name(headers.get("host", "")) not in hosts:
             raise Refused("This server does not serve that host name.", "本服务器不提供该主机名的服务。")
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:12]) > UPLOAD_BYTES:
             raise too_large(10 << 20)
-        if not path.startswith(("/static/", "/health/")):
-            self._rate.take(headers.get("authorization") or headers.get("cookie") or client)
+        if not scope["path"].startswith(("/static/", "/health/")):
+            self._count(scope, headers)
+
+    def _count(self, scope: Scope, headers: Headers) -> None:
+        """What a stranger can make up, as cookies and tokens, gives nobody a bucket without also counting for the
+        address. Raises TooMany."""
+        client = scope["state"]["address"]
+        session = security.read_session(HTTPConnection(scope), self._service.secret)
+        token = headers.get("authorization")
+        if session is not None:
+            self._rate.take(f"user {session.user_id}")
+        elif token is not None:
+            self._addresses.take(client)
+            self._rate.take(f"token {token}")
+        else:
+            self._rate.take(client)
 
     def _add_headers(self, headers: MutableHeaders, path: str, request_id: str) -> None:
-        for name, value in HEADERS.items():
+        for name, value in security.HEADERS.items():
             headers[name] = value
         headers["X-Request-Id"] = request_id
         if "cache-control" not in headers:

@@ -185,10 +185,21 @@ class WorkerRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LayerRow:
+    """What doctor found of one layer, or one attempt of its self-test. command: what gives a layer that is missing."""
+
+    name: str
+    held: bool
+    evidence: str
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SystemPage:
     """staff/system.html. mode: the weakest of all workers, empty without one. advice: what gives mode A here.
 
-    absent: runtimes that are not installed, with what adds them. version: of the grader.
+    absent: runtimes that are not installed, with what adds them. version: of the grader. layers, attempts: of the worker
+    that was seen last; empty before it has examined itself.
     """
 
     queued: int
@@ -202,3 +213,5 @@ class SystemPage:
     absent: tuple[tuple[str, str], ...] = ()
     failed: tuple[FailedJob, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
+    layers: tuple[LayerRow, ...] = ()
+    attempts: tuple[LayerRow, ...] = ()

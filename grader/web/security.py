@@ -103,14 +103,21 @@ def check_source(request: HTTPConnection, public_url: str) -> None:
     """Raises Forbidden when a browser says that a write was started by another site."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    own = urlsplit(public_url) if public_url else urlsplit(f"{request.url.scheme}://{request.headers.get('host', '')}")
-    foreign = origin is not None and urlsplit(origin)[:2] != own[:2]
+    own = public_url or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    foreign = origin is not None and _site(origin) != _site(own)
     if foreign or site not in (None, "same-origin", "none"):
         raise Forbidden("This request was started by another site.", "这个请求来自其他网站，已被拒绝。")
 
 
+def _site(address: str) -> tuple[str, str]:
+    """Scheme and host of an address; that of nobody for what is no address."""
+    try:
+        return urlsplit(address)[:2]
+    except ValueError:
+        return "", ""
+
+
 def local_path(text: str) -> str:
     """An address of this service to go to next; anything else becomes the front page."""
-    parts = urlsplit(text)
-    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return text if plain and "\\" not in text and text.isprintable() and len(text) < 2000 else "/"
+    plain = text.startswith("/") and not text.startswith("//") and "\\" not in text
+    return text if plain and text.isprintable() and len(text) < 2000 else "/"

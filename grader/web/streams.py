@@ -16,7 +16,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -24,12 +25,12 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from grader.errors import TooMany
+from grader.errors import Refused, TooMany
 from grader.events import Bus, Event, regrade_topic, submission_topic
 from grader.reports import Json
 from grader.service import access, regrading, showing, submitting
 from grader.store.models import Submission
-from grader.store.states import RegradeState
+from grader.store.states import RegradeState, Role
 from grader.web.dependencies import Caller
 
 _LOOK_S = 1.0
@@ -92,16 +93,22 @@ async def submission_events(
 
 
 async def finished(who: Caller, submission_id: int, wait_s: float) -> None:
-    """Returns when a submission has its verdict, or after this time. No thread is held meanwhile."""
+    """Returns when a submission has its verdict, or after this time. No thread is held meanwhile.
+
+    At once for somebody who waits for too many answers already.
+    """
     deadline = time.monotonic() + wait_s
-    with Wakeful(who.service.bus, submission_topic(submission_id)) as events:
+    waiting, login = _open_streams(who), who.actor.login
+    if waiting[login] >= _MOST_STREAMS:
+        return
+    with _one_more(waiting, login), Wakeful(who.service.bus, submission_topic(submission_id)) as events:
         while not await run_in_threadpool(_is_final, who, submission_id):
             look_at = min(deadline, time.monotonic() + _LOOK_WAITING_S)
             while (left := look_at - time.monotonic()) > 0:
                 event = await events.next(left)
                 if event is not None and event.kind == "done":
                     break
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or who.service.bus.ended:
                 return
 
 
@@ -117,25 +124,40 @@ async def regrade_events(who: Caller, course_id: int, regrade_id: int) -> Stream
 
 
 def _answer(who: Caller, texts: AsyncIterator[str]) -> StreamingResponse:
-    state, login = who.request.app.state, who.actor.login
-    open_streams: Counter[str] | None = getattr(state, "open_streams", None)
-    if open_streams is None:
-        open_streams = state.open_streams = Counter()
+    open_streams, login = _open_streams(who), who.actor.login
     if open_streams[login] >= _MOST_STREAMS:
         raise TooMany("Too many pages of yours are waiting at once.", "你同时等待的页面太多。", retry_after_s=10)
 
     return StreamingResponse(_counted(open_streams, login, texts), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _counted(streams: Counter[str], login: str, texts: AsyncIterator[str]) -> AsyncIterator[str]:
+def _open_streams(who: Caller) -> Counter[str]:
+    """How many streams and waiting answers each person has, by login."""
+    state = who.request.app.state
+    found: Counter[str] | None = getattr(state, "open_streams", None)
+    if found is None:
+        found = state.open_streams = Counter()
+    return found
+
+
+@contextmanager
+def _one_more(streams: Counter[str], login: str) -> Iterator[None]:
     streams[login] += 1
     try:
-        async for text in texts:
-            yield text
+        yield
     finally:
         streams[login] -= 1
         if not streams[login]:
             del streams[login]
+
+
+async def _counted(streams: Counter[str], login: str, texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    with _one_more(streams, login):
+        try:
+            async for text in texts:
+                yield text
+        except Refused:  # may not look any more; a browser comes again and is told
+            return
 
 
 def _line(kind: str, data: Mapping[str, Json]) -> str:
@@ -165,7 +187,7 @@ async def _submission(who: Caller, submission_id: int, view: _View) -> AsyncIter
             if check_ended is not None and state["state"] == "grading":
                 view = _with_check(view, check_ended)
                 continue
-            if time.monotonic() - began > _LONGEST_S:
+            if time.monotonic() - began > _LONGEST_S or who.service.bus.ended:
                 return
             if time.monotonic() - spoke > _HEARTBEAT_S:
                 spoke = time.monotonic()
@@ -193,10 +215,11 @@ def _submission_view(
 ) -> _View:
     now = who.service.now()
     with who.service.store.read() as session:
-        submission = access.submission(session, who.actor, submission_id)
+        actor = access.still(session, who.actor)
+        submission = access.submission(session, actor, submission_id)
         check(submission)
         due_at = submitting.terms(session, submission.published, submission.user_id).due_at
-        all_of_it = showing.may_see_all(who.actor, submission, due_at, now)
+        all_of_it = showing.may_see_all(actor, submission, due_at, now)
         if submission.state.final:
             checks = _checks_of_report(who, session, submission, now)
             place = None
@@ -235,7 +258,7 @@ async def _regrade(who: Caller, course_id: int, regrade_id: int, view: _View) ->
             if view.over:
                 yield _line("done", {})
                 return
-            if time.monotonic() - began > _LONGEST_S:
+            if time.monotonic() - began > _LONGEST_S or who.service.bus.ended:
                 return
             if time.monotonic() - spoke > _HEARTBEAT_S:
                 spoke = time.monotonic()
@@ -248,6 +271,7 @@ async def _regrade(who: Caller, course_id: int, regrade_id: int, view: _View) ->
 
 def _regrade_view(who: Caller, course_id: int, regrade_id: int) -> _View:
     with who.service.store.read() as session:
+        access.need_role(access.still(session, who.actor), course_id, Role.TA)
         found = regrading.progress(session, regrading.find(session, course_id, regrade_id))
     return _View(
         state={"done": found.done, "total": found.total, "state": str(found.state)},

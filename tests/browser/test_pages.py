@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Response
 
 from tests.conftest import absent
 
@@ -114,9 +114,10 @@ def test_pages_are_light_and_need_one_request_to_show(
             context = chromium.new_context(viewport={"width": 1200, "height": 900})
             page = context.new_page()
             sign_in(page, served, login)
-            sizes: dict[str, int] = {}
-            page.on("response", lambda answer, sizes=sizes: sizes.update({answer.url: len(answer.body())}))
+            answers: list[Response] = []
+            page.on("response", answers.append)
             page.goto(served.url + path.format(**numbers), wait_until="networkidle")
+            sizes = {answer.url: len(answer.body()) for answer in answers}
             assert all(url.startswith(served.url) for url in sizes), sizes
             assert sum(sizes.values()) < 150_000, f"{path}: {sizes}"
             assert len(sizes) <= 6, sizes

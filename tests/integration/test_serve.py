@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ from typing import Any
 import httpx
 import pytest
 from rich.cells import cell_len
+
+from grader.cli_serve import OneLine
 
 PROJECT = Path(__file__).resolve().parents[2]
 STORIES = PROJECT / "submissions" / "numpy_autodiff"
@@ -256,6 +259,11 @@ class TestRefusals:
         ran = grader(tmp_path, "worker", "--runtimes", "numpy,fortran")
         assert ran.returncode == 2
         assert "there is no 'fortran'; there are: numpy" in ran.stderr
+
+
+def test_an_event_is_one_line_of_the_log_and_cannot_steer_a_terminal() -> None:
+    told = {"msg": "%s %s", "args": ("GET", "/a\n2026 ERROR forged\x1b[2J\u202e\r\t"), "name": "grader.access"}
+    assert OneLine("%(message)s").format(logging.makeLogRecord(told)) == "GET /a\\n2026 ERROR forged[2J\\t"
 
 
 # With the sandbox --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from grader.service.access import Actor, Scope
 from grader.store.models import User
 from grader.store.states import Role
 from grader.web import languages, security, views
-from grader.web.dependencies import Caller, Form, Visitor, field, service_of
+from grader.web.dependencies import Caller, Form, RowId, Visitor, field, service_of
 from grader.web.hosting import Service
 from grader.web.shells import LANGUAGE_COOKIE, plain_shell
 
@@ -220,7 +220,7 @@ def _whole(text: str) -> int:
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-def revoke_token(who: Visitor, token_id: int, form: Form) -> Response:
+def revoke_token(who: Visitor, token_id: RowId, form: Form) -> Response:
     with who.service.store.write() as session:
         user_id = session.get_one(User, who.actor.user_id).id
         accounts.revoke_token(session, who.actor, user_id, token_id, who.now)

@@ -16,7 +16,7 @@ from grader.service.regrading import Change, Progress
 from grader.store.models import Regrade, User
 from grader.store.states import RegradeState, Role
 from grader.web import streams
-from grader.web.dependencies import Caller, Form, Visitor, field
+from grader.web.dependencies import Caller, Form, RowId, Visitor, field
 from grader.web.staff_views import RegradeChoice, RegradePage, RegradeRow, RegradesPage
 
 router = APIRouter()
@@ -98,7 +98,7 @@ def begin(who: Visitor, course: str, form: Form) -> Response:
 
 
 @router.get("/courses/{course}/regrades/{number}")
-def show_one(who: Visitor, course: str, number: int, page: int = 1) -> Response:
+def show_one(who: Visitor, course: str, number: RowId, page: int = 1) -> Response:
     with who.service.store.read() as session:
         of = access.course(session, who.actor, course, Role.TA)
         regrade = regrading.find(session, of.id, number)
@@ -139,7 +139,7 @@ def _seconds_left(progress: Progress, since: datetime, now: datetime) -> float |
 
 
 @router.post("/courses/{course}/regrades/{number}/publish")
-def publish(who: Visitor, course: str, number: int, form: Form) -> Response:
+def publish(who: Visitor, course: str, number: RowId, form: Form) -> Response:
     with who.service.store.write() as session:
         of = access.course(session, who.actor, course, Role.TA)
         regrading.publish(session, who.actor, regrading.find(session, of.id, number), who.now)
@@ -147,7 +147,7 @@ def publish(who: Visitor, course: str, number: int, form: Form) -> Response:
 
 
 @router.post("/courses/{course}/regrades/{number}/cancel")
-def cancel(who: Visitor, course: str, number: int, form: Form) -> Response:
+def cancel(who: Visitor, course: str, number: RowId, form: Form) -> Response:
     with who.service.store.write() as session:
         of = access.course(session, who.actor, course, Role.TA)
         regrading.cancel(session, who.service.queue, who.actor, regrading.find(session, of.id, number), who.now)
@@ -155,7 +155,7 @@ def cancel(who: Visitor, course: str, number: int, form: Form) -> Response:
 
 
 @router.get("/courses/{course}/regrades/{number}/events")
-async def events(who: Visitor, course: str, number: int) -> StreamingResponse:
+async def events(who: Visitor, course: str, number: RowId) -> StreamingResponse:
     return await streams.regrade_events(who, await run_in_threadpool(_course_id, who, course), number)
 
 

@@ -210,8 +210,8 @@ def _number(text: str) -> float:
 def whole_number(text: str, name: str) -> int:
     """Raises Invalid."""
     try:
-        return int(text.strip()[:12])
-    except ValueError:
+        return int(text.strip())
+    except ValueError:  # also for more digits than Python reads
         raise Invalid(name, "Give a whole number.", "请填写整数。") from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import select
@@ -14,8 +16,8 @@ from grader.service import access, audit
 from grader.store.models import Job, Worker
 from grader.store.states import JobState, Role
 from grader.web import audit_words
-from grader.web.dependencies import Visitor
-from grader.web.management_views import AuditPage, FailedJob, SystemPage, WorkerRow
+from grader.web.dependencies import BeforeId, Visitor
+from grader.web.management_views import AuditPage, FailedJob, LayerRow, SystemPage, WorkerRow
 from grader.web.shells import course_shell
 
 router = APIRouter()
@@ -26,7 +28,7 @@ _SILENT = timedelta(seconds=20)
 
 
 @router.get("/courses/{course}/audit")
-def show_log(who: Visitor, course: str, action: str = "", person: str = "", before: int | None = None) -> Response:
+def show_log(who: Visitor, course: str, action: str = "", person: str = "", before: BeforeId = None) -> Response:
     with who.service.store.read() as session:
         of = access.course(session, who.actor, course, Role.TA)
         rows = audit.events(session, of.id, action=action, person=person.strip(), before_id=before, limit=EVENTS + 1)
@@ -57,6 +59,7 @@ def show_system(who: Visitor) -> Response:
             select(Job).where(Job.state == JobState.FAILED).order_by(Job.id.desc()).limit(_FAILED)
         ).all()
         workers = session.scalars(select(Worker).order_by(Worker.name)).all()
+    examined = _examined(workers)
     page = SystemPage(
         queued=depth.queued,
         running=depth.running,
@@ -85,5 +88,19 @@ def show_system(who: Visitor) -> Response:
             )
             for w in workers
         ),
+        layers=tuple(
+            LayerRow(name=x["name"], held=x["present"], evidence=x["evidence"], command=x["command"])
+            for x in examined.get("layers", ())
+        ),
+        attempts=tuple(
+            LayerRow(name=x["name"], held=x["held"], evidence=x["evidence"]) for x in examined.get("self_test", ())
+        ),
     )
     return who.page("staff/system.html", page, section="system")
+
+
+def _examined(workers: Sequence[Worker]) -> dict[str, Any]:
+    """Doctor's examination by the worker that was seen last; empty while there is none."""
+    told = [w for w in workers if w.detail.get("examined")]
+    found: dict[str, Any] = max(told, key=lambda w: w.seen_at).detail["examined"] if told else {}
+    return found

@@ -17,7 +17,7 @@ from grader.store.codec import unpack
 from grader.store.models import Course
 from grader.web import filling, looking, streams, views
 from grader.web.api.starters import notebook
-from grader.web.dependencies import Caller, Form, Visitor, field, upload_of
+from grader.web.dependencies import Caller, Form, RowId, Visitor, field, upload_of
 from grader.web.filling import Reader
 from grader.web.markup import statement
 from grader.web.pages import staff_submission
@@ -171,7 +171,7 @@ def _download(name: str, data: bytes) -> Response:
 
 
 @router.get("/submissions/{submission_id}")
-def submission(who: Visitor, submission_id: int) -> Response:
+def submission(who: Visitor, submission_id: RowId) -> Response:
     with who.service.store.read() as session:
         found = access.submission(session, who.actor, submission_id)
         if staff_submission.for_staff(who, found):
@@ -182,12 +182,12 @@ def submission(who: Visitor, submission_id: int) -> Response:
 
 
 @router.get("/submissions/{submission_id}/events")
-async def events(who: Visitor, submission_id: int) -> StreamingResponse:
+async def events(who: Visitor, submission_id: RowId) -> StreamingResponse:
     return await streams.submission_events(who, submission_id)
 
 
 @router.get("/submissions/{submission_id}/file")
-def file(who: Visitor, submission_id: int) -> Response:
+def file(who: Visitor, submission_id: RowId) -> Response:
     with who.service.store.read() as session:
         found = access.submission(session, who.actor, submission_id)
         name, data = found.file_name, filling.file_bytes(session, found)
@@ -195,7 +195,7 @@ def file(who: Visitor, submission_id: int) -> Response:
 
 
 @router.get("/submissions/{submission_id}/changes")
-def changes(who: Visitor, submission_id: int, against: int | None = None) -> Response:
+def changes(who: Visitor, submission_id: RowId, against: int | None = None) -> Response:
     with who.service.store.read() as session:
         found = access.submission(session, who.actor, submission_id)
         page, files = filling.comparison(session, _reader(who), found, against)
