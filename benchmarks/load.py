@@ -87,6 +87,8 @@ class Course:
             staff = roster.Person(line=0, login="tina", name="Tina", role=Role.TA)
             roster.enrol(session, SHELL, course, staff, now)
             users = dict(session.execute(select(User.login, User.id)).all())
+            known = {login: session.get_one(User, users[login]) for login in ("u0000", "tina")}
+            self.links = {login: accounts.make_link(session, user, now) for login, user in known.items()}
             self.tokens = {
                 login: accounts.make_token(session, SHELL, users[login], "load", list(Scope), None, now)[1]
                 for login in (*(f"u{n:04d}" for n in range(min(people, PEOPLE))), "tina")
@@ -176,6 +178,43 @@ def at_rest(url: str, course: Course, make: Callable[..., tuple[str, str, bytes]
             line(f"{name}, Prefer: wait, median of {times}", f"{1000 * tally.at(0.5):.0f} ms", f"under {target} ms")
             line(f"{name}, Prefer: wait, p95", f"{1000 * tally.at(0.95):.0f} ms", "")
             complain(tally)
+
+
+def pages(url: str, course: Course, make: Callable[..., tuple[str, str, bytes]], times: int = 30) -> None:
+    """Pages as a browser gets them, on a connection that is open; signed in by link."""
+    with client_of(url) as client:
+        tally = Tally()
+        submit(client, course.tokens["u0000"], make("numpy_autodiff"), tally)
+        complain(tally)
+        mine = client.get(
+            "/api/v1/courses/load/submissions", headers={"Authorization": f"Bearer {course.tokens['u0000']}"}
+        )
+        number = mine.json()["items"][0]["id"]
+    asked = [
+        ("u0000", f"/submissions/{number}", "page: a student's submission", 50),
+        ("u0000", "/courses/load", "page: assignments of a student", 0),
+        ("u0000", "/courses/load/assignments/numpy_autodiff", "page: statement and upload", 0),
+        ("tina", "/courses/load/gradebook", "page: gradebook", 0),
+        ("tina", f"/submissions/{number}", "page: a submission for staff", 0),
+    ]
+    for login in ("u0000", "tina"):
+        with client_of(url) as client:
+            form = client.get(f"/sign-in/link/{course.links[login]}").text
+            csrf = form.partition('name="csrf" value="')[2].partition('"')[0]
+            client.post(f"/sign-in/link/{course.links[login]}", data={"csrf": csrf})
+            for who, path, what, target in asked:
+                if who != login:
+                    continue
+                took = []
+                for _ in range(times):
+                    began = time.perf_counter()
+                    answer = client.get(path)
+                    took.append(time.perf_counter() - began)
+                    assert answer.status_code == 200, f"{path}: {answer.status_code}"
+                line(
+                    f"{what}, {len(answer.content) / 1000:.0f} kB", f"{1000 * statistics.median(took):.0f} ms",
+                    f"under {target} ms" if target else "",
+                )  # fmt: skip
 
 
 def sustained(url: str, pid: int, course: Course, make: Callable[..., tuple[str, str, bytes]], seconds: float) -> None:
@@ -400,6 +439,7 @@ def main() -> None:
                 complain(warm)
                 if "rest" in wanted:
                     at_rest(url, course, make)
+                    pages(url, course, make)
                 if "sustained" in wanted:
                     sustained(url, pid, course, make, options.seconds)
                 if "steady" in wanted:
