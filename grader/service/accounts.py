@@ -68,8 +68,9 @@ def candidate(session: Session, login: str, address: str, now: datetime) -> Cand
 
 
 @contextmanager
-def _hashing() -> Iterator[None]:
-    """Few hashes at once, so that guessing takes neither the memory nor every thread. Raises TooMany."""
+def few_at_once() -> Iterator[None]:
+    """Around a guess, from asking whether it may be made to writing down that it failed: few run at once, so guesses
+    started together neither escape the count nor take the memory or every thread. Raises TooMany."""
     if not _in_line.acquire(blocking=False):
         raise TooMany(
             "Many people are signing in at this moment. Try again in a few seconds.",
@@ -84,9 +85,8 @@ def _hashing() -> Iterator[None]:
 
 
 def verify(found: Candidate, password: str) -> bool:
-    """Takes about 50 ms, also for somebody who does not exist. Raises TooMany when many are verified at once."""
-    with _hashing():
-        right = _hasher.verify(password[:_MOST_PASSWORD], found.password_hash)
+    """Takes about 50 ms, also for somebody who does not exist."""
+    right = _hasher.verify(password[:_MOST_PASSWORD], found.password_hash)
     return right and found.user_id is not None
 
 
@@ -124,7 +124,7 @@ def hash_password(password: str) -> str:
             f"A password has {_LEAST_PASSWORD} to {_MOST_PASSWORD} characters.",
             f"密码长度应为 {_LEAST_PASSWORD} 到 {_MOST_PASSWORD} 个字符。",
         )
-    with _hashing():
+    with few_at_once():
         return _hasher.hash(password)
 
 

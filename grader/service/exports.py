@@ -27,8 +27,9 @@ class Shape(StrEnum):
 
 def safe(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
+    begins = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
     text = _INNER.sub(r"\1'\2", text)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return f"'{text}" if begins else text
 
 
 def to_csv(rows: Sequence[GradeRow], shape: Shape = Shape.GRADER, *, assignments: Sequence[str] = ()) -> str:

@@ -57,7 +57,10 @@ class Guard:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], True
-                self._add_headers(MutableHeaders(scope=message), scope["path"], state["request_id"])
+                headers_out = MutableHeaders(scope=message)
+                self._add_headers(headers_out, scope["path"], state["request_id"])
+                if status in (408, 413):  # the rest of the body is not wanted, not even to be thrown away
+                    headers_out["Connection"] = "close"
             await send(message)
 
         try:
@@ -106,7 +109,7 @@ class Guard:
             headers["Strict-Transport-Security"] = "max-age=31536000"
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        path = clean_text(_LINK.sub(r"\1...", scope["path"]), 200)
+        path = clean_text(_LINK.sub(r"\1...", scope["path"]), 200).replace("\n", "\\n").replace("\t", "\\t")
         log.info(
             "%s %s %d %.1f ms %s %s", scope["method"], path, status, 1000 * seconds, scope["state"]["address"],
             scope["state"]["request_id"],

@@ -1,4 +1,4 @@
-"""Fixtures of the attack tests: the arena, and the invariants around every test."""
+"""Fixtures of the attack tests: the arena with the invariants around every test, and a whole service."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from grader.errors import SandboxError
 from grader.sandbox import pool
 from grader.sandbox.limits import Mode
+from tests.integration.conftest import kit, shared_kit  # noqa: F401
 
 from .arena import RUNNER, Arena
 

@@ -60,17 +60,26 @@ def sign_in_page(request: Request, after: str = "/") -> Response:
 def sign_in(request: Request, form: Form) -> Response:
     service, login, address = service_of(request), field(form, "login"), request.state.address
     after = security.local_path(field(form, "next", "/"))
-    with service.store.read() as session:
-        found = accounts.candidate(session, login, address, service.now())
-    if not accounts.verify(found, field(form, "password")) or found.user_id is None:
-        with service.store.write() as session:
-            accounts.failed(session, login, address, service.now())
+    user_id = _guessed(service, login, address, field(form, "password"))
+    if user_id is None:
         problem = accounts.wrong_password().text.say(plain_shell(request).lang)
         page = views.SignInPage(after=after, login=login[:100], problem=problem)
         return _stranger_page(request, "sign_in.html", page, 401)
     with service.store.write() as session:
-        user = accounts.signed_in(session, found.user_id, address)
+        user = accounts.signed_in(session, user_id, address)
     return _enter(service, user, after)
+
+
+def _guessed(service: Service, login: str, address: str, password: str) -> int | None:
+    """Whose login and password this is; a wrong guess is counted. Raises TooMany."""
+    with accounts.few_at_once():
+        with service.store.read() as session:
+            found = accounts.candidate(session, login, address, service.now())
+        if accounts.verify(found, password):
+            return found.user_id
+        with service.store.write() as session:
+            accounts.failed(session, login, address, service.now())
+    return None
 
 
 @router.get("/sign-in/link/{token}")
@@ -190,11 +199,8 @@ def _checked_owner(who: Caller, current: str) -> User:
         user = session.get_one(User, who.actor.user_id)
         if user.password_hash is None or _came_by_link(who.request, service, user):
             return user
-        found = accounts.candidate(session, user.login, address, who.now)
-    if accounts.verify(found, current):
+    if _guessed(service, user.login, address, current) is not None:
         return user
-    with service.store.write() as session:
-        accounts.failed(session, user.login, address, who.now)
     raise Invalid("current", "This is not your current password.", "这不是你的当前密码。")
 
 
