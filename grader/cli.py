@@ -19,6 +19,7 @@ from grader import (
     __version__,
     cli_backup,
     cli_courses,
+    cli_grades,
     cli_people,
     cli_serve,
     cli_smoke,
@@ -236,7 +237,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-for commands in (cli_serve, cli_people, cli_courses, cli_backup, cli_smoke):
+for commands in (cli_serve, cli_people, cli_courses, cli_grades, cli_backup, cli_smoke):
     app.add_typer(commands.app)
 
 

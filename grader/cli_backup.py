@@ -18,7 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")]) -> None:
-    """Copy the database into a file, also while the service runs, and check the copy.
+    """Copy the database into a file, also while the service runs, and check the copy with every upload in it.
 
     Keep the copy as safe as the database: it holds everything, the service's secret too.
     """
@@ -43,12 +43,12 @@ def restore(
     from grader import installation
 
     settings = read_settings()
-    installation.check(file)
+    installation.check(file, contents=False)
     out = terminal.console()
-    out.print(f"{file} replaces {settings.database.removeprefix('sqlite:///')}", soft_wrap=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("say --yes to restore without being asked")
+        out.print(f"{file} replaces {settings.database.removeprefix('sqlite:///')}", soft_wrap=True)
         typer.confirm("Go on?", abort=True)
     kept = installation.restore(file, settings.database, datetime.now(UTC))
     out.print("Restored." if kept is None else f"Restored. The database as it was: {kept}", soft_wrap=True)

@@ -1,42 +1,38 @@
-"""`grader course`, `grader grades`, `grader regrade`: courses and grades from the shell of the machine."""
+"""`grader course`: courses, what they hand out and by which rules, from the shell of the machine."""
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.progress import Progress
 
 from grader import terminal
-from grader.cli_output import course_named, opened_store, show, user_named
+from grader.cli_output import (
+    CourseOption,
+    JsonOption,
+    course_named,
+    one_line,
+    opened_store,
+    published_named,
+    show,
+    user_named,
+    word,
+)
 from grader.errors import UsageError
 from grader.reports import Json
 from grader.settings import read_settings
 
 if TYPE_CHECKING:
-    from enum import StrEnum
-
-    from sqlalchemy.orm import Session
-
     from grader.service.publishing import Rules
-    from grader.service.regrading import Change
-    from grader.store.engine import Store
     from grader.store.models import Course, Published
 
 app = typer.Typer()
 courses = typer.Typer(help="Courses and what they hand out.", no_args_is_help=True)
 app.add_typer(courses, name="course")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
-CourseOption = Annotated[str, typer.Option("--course", "-c", help="Name of the course; see: grader course list")]
-Word = TypeVar("Word", bound="StrEnum")
-_LOOK_S = 0.2
+_MOST_ATTEMPTS = 1000
 
 
 @courses.command(name="make")
@@ -108,6 +104,8 @@ def publish_assignment(
     from grader.store.models import Published
     from grader.store.states import Counting, Release
 
+    if attempts is not None and not 0 <= attempts <= _MOST_ATTEMPTS:
+        raise UsageError(f"--attempts: 1 to {_MOST_ATTEMPTS}, or 0 for any number")
     now = datetime.now(UTC)
     catalogue = Catalogue(read_settings().reference_dir)
     with opened_store() as store, store.write() as session:
@@ -120,17 +118,57 @@ def publish_assignment(
             late_days=held.late_days if late_days is None else late_days,
             late_percent=held.late_percent if late_percent is None else late_percent,
             attempt_limit=held.attempt_limit if attempts is None else attempts or None,
-            counting=held.counting if not counting else _word("--counting", counting, Counting),
-            release=held.release if not release else _word("--release", release, Release),
+            counting=held.counting if not counting else word("--counting", counting, Counting),
+            release=held.release if not release else word("--release", release, Release),
         )
+        zone = ZoneInfo(of.timezone)
+        warning = _doubts(rules, zone, now, due_is_new=bool(due), late_is_new=bool(late_days or late_percent))
+        changed = 0
         if found is None:
             publishing.publish(session, SHELL, of, catalogue, assignment, rules, now)
         else:
-            publishing.change(session, SHELL, found, rules, now)
-        zone = ZoneInfo(of.timezone)
-    until = "without a deadline" if rules.due_at is None else f"due {rules.due_at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
-    limit = "any number of attempts" if rules.attempt_limit is None else f"{rules.attempt_limit} attempts"
-    terminal.console().print(f"{assignment} in {course}: {until}, {limit}, the {rules.counting} counts.")
+            changed = publishing.change(session, SHELL, found, rules, now)
+    out = terminal.console()
+    out.print(f"{assignment} in {course}: {_in_words(rules, zone)}.", soft_wrap=True)
+    if changed:
+        out.print(f"{changed} scores changed.")
+    if warning:
+        out.print(f"Warning: {warning}.", soft_wrap=True)
+
+
+def _doubts(rules: Rules, zone: ZoneInfo, now: datetime, *, due_is_new: bool, late_is_new: bool) -> str:
+    """What somebody who gave these rules should hear; empty when there is nothing. Raises UsageError."""
+    if rules.due_at is None and late_is_new:
+        raise UsageError("--late-days and --late-percent count from the due date: give --due too")
+    if rules.due_at is None or not due_is_new or rules.due_at > now:
+        return ""
+    passed = f"the due date {rules.due_at.astimezone(zone):%Y-%m-%d %H:%M} has passed"
+    if rules.due_at <= rules.opens_at:
+        raise UsageError(f"{passed}; it must be after the opening, {_moment(rules.opens_at, zone)}")
+    return passed
+
+
+def _in_words(rules: Rules, zone: ZoneInfo) -> str:
+    """Every rule, in one line."""
+    said = [f"opens {_moment(rules.opens_at, zone)}"]
+    if rules.due_at is None:
+        said.append("without a deadline")
+    else:
+        said.append(f"due {_moment(rules.due_at, zone)}")
+        days = "1 late day" if rules.late_days == 1 else f"{rules.late_days} late days"
+        loss = f", each day costs {rules.late_percent:g}% of the score" if rules.late_days else ""
+        said.append(f"{days}{loss}" if rules.late_days else "nothing is taken late")
+    one = "1 attempt" if rules.attempt_limit == 1 else f"{rules.attempt_limit} attempts"
+    said.append("any number of attempts" if rules.attempt_limit is None else one)
+    said.append(f"the {rules.counting} counts")
+    said.append(f"hidden checks are shown {str(rules.release).replace('_', ' ')}")
+    return ", ".join(said)
+
+
+def _moment(at: datetime, zone: ZoneInfo) -> str:
+    """A moment with the offset of its zone: names such as CST mean several."""
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M} UTC{local.isoformat()[-6:]}"
 
 
 def _rules_of(published: Published) -> Rules:
@@ -152,180 +190,54 @@ def _time(option: str, text: str, course: Course) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(course.timezone))).astimezone(UTC)
 
 
-def _word(option: str, text: str, kind: type[Word]) -> Word:
-    if text not in list(kind):
-        raise UsageError(f"{option}: {text!r} is none of: {', '.join(kind)}")
-    return kind(text)
+# Changing and taking back ------------------------------------------------------------------------------------------
 
 
-# Grades ------------------------------------------------------------------------------------------------------------
-
-
-@app.command(name="grades")
-def show_grades(
+@courses.command(name="change")
+def change_course(
     course: CourseOption,
-    assignment: Annotated[str, typer.Option("--assignment", "-a", help="Only of this assignment.")] = "",
-    student: Annotated[str, typer.Option("--student", help="Only of this login.")] = "",
-    section: Annotated[str | None, typer.Option("--section", help="Only of this section.")] = None,
-    status: Annotated[str, typer.Option("--status", help="missing, pending, not_gradable or graded.")] = "",
-    min_score: Annotated[float | None, typer.Option("--min-score", help="At least so many points.")] = None,
-    max_score: Annotated[float | None, typer.Option("--max-score", help="At most so many points.")] = None,
-    sort: Annotated[
-        str, typer.Option("--sort", help="name, login, section, score or updated; -score for descending.")
-    ] = "name",
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV, with every column.")] = False,
-    canvas: Annotated[bool, typer.Option("--canvas", help="As CSV that Canvas imports.")] = False,
-    moodle: Annotated[bool, typer.Option("--moodle", help="As CSV that Moodle imports.")] = False,
-    as_json: JsonOption = False,
+    title: Annotated[str | None, typer.Option("--title", help="Another title.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="Another time zone, as Asia/Shanghai.")] = None,
 ) -> None:
-    """Show grades that match every condition given."""
-    from grader.service import exports, publishing
-    from grader.service import grades as asking
-    from grader.store.states import GradeStatus
-
-    if csv + canvas + moodle + as_json > 1:
-        raise UsageError("choose one of --csv, --canvas, --moodle and --json")
-    with opened_store() as store, store.read() as session:
-        of = course_named(session, course)
-        wanted = asking.Wanted(
-            course_id=of.id, assignment=assignment, login=student, section=section, least=min_score, most=max_score,
-            status=_word("--status", status, GradeStatus) if status else None,
-        )  # fmt: skip
-        published = [row.name for row in publishing.listed(session, of.id)]
-        if assignment and assignment not in published:
-            raise UsageError(f"there is no assignment {assignment!r} in {course}; there are: {', '.join(published)}")
-        found = asking.everything(session, wanted, sort=sort)
-    if csv or canvas or moodle:
-        shape = exports.Shape.CANVAS if canvas else exports.Shape.MOODLE if moodle else exports.Shape.GRADER
-        text = exports.to_csv(found, shape, assignments=[assignment] if assignment else published)
-        sys.stdout.buffer.write(text.encode())
-        return
-    rows: list[dict[str, Json]] = [
-        {**asdict(row), "status": str(row.status), "updated_at": row.updated_at.isoformat()} for row in found
-    ]
-    columns = {
-        "login": "login", "name": "name", "section": "section", "assignment": "assignment", "status": "status",
-        "score": "score", "attempts": "tries",
-    }  # fmt: skip
-    show(rows, columns, as_json=as_json, empty="No grade matches.")
-
-
-# Regrading ---------------------------------------------------------------------------------------------------------
-
-
-@app.command(name="regrade")
-def regrade_assignment(
-    course: CourseOption,
-    assignment: Annotated[str, typer.Option("--assignment", "-a", help="Name of the assignment.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")] = "",
-    every_attempt: Annotated[
-        bool, typer.Option("--every-attempt", help="Every attempt, not only those that count.")
-    ] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Let the new scores count when all are graded.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Grade an assignment's submissions again by the running service, and show scores before and after.
-
-    Nothing is shown to students before it is published: here with --publish, also later and without a reason, or in
-    the pages. Ctrl-C stops the waiting only.
-    """
-    with opened_store() as store:
-        number = _begin(store, course, assignment, reason, every_attempt, go_on=publish and not reason)
-        _wait(store, number)
-        changes, graded = _outcome(store, number, publish)
-    changed = [change for change in changes if change.changed]
-    rows: list[dict[str, Json]] = [
-        {
-            "login": change.login, "name": change.name, "attempt": change.number, "before": change.before,
-            "after": change.after, "status": change.status, "submission": change.submission_id,
-            "checks": [f"{c.check_id} {_points(c.before)} to {_points(c.after)}" for c in change.checks],
-        }
-        for change in (changes if as_json else changed)
-    ]  # fmt: skip
-    if as_json:
-        print(json.dumps({"regrade": number, "published": publish, "changes": rows}, ensure_ascii=False, indent=2))
-        return
-    columns = {"login": "login", "attempt": "attempt", "before": "before", "after": "after", "checks": "checks"}
-    show(rows, columns, as_json=False, empty="No score and no check changed.")
-    out = terminal.console()
-    out.print(f"{len(changes)} graded again, {len(changed)} changed.")
-    if publish:
-        out.print(f"Published: {graded} grades changed.")
-    else:
-        out.print(f"Not published yet: grader regrade -c {course} -a {assignment} --publish", soft_wrap=True)
-
-
-def _begin(store: Store, course: str, name: str, reason: str, every_attempt: bool, *, go_on: bool) -> int:
-    """The number of a new regrade; go_on: of the one that is not published yet."""
-    from sqlalchemy import select
-
-    from grader.queue.local import LocalQueue
-    from grader.service import regrading
-    from grader.service.access import SHELL
-    from grader.service.catalogue import Catalogue
-    from grader.store.models import Regrade
-    from grader.store.states import RegradeState
-
-    catalogue = Catalogue(read_settings().reference_dir)
-    with store.write() as session:
-        published = _published(session, course, name)
-        unfinished = Regrade.state.in_([RegradeState.RUNNING, RegradeState.READY])
-        found = session.scalar(select(Regrade.id).where(Regrade.published_id == published.id, unfinished))
-        if go_on and found is not None:
-            return found
-        regrade = regrading.begin(
-            session, LocalQueue(store), SHELL, published, catalogue.get(name), every_attempt=every_attempt,
-            reason=reason, now=datetime.now(UTC),
-        )  # fmt: skip
-        return regrade.id
-
-
-def _published(session: Session, course: str, name: str) -> Published:
+    """Change a course's title or time zone. Due dates stay the same moments and are shown in the new zone."""
     from grader.service import publishing
-
-    listed = {row.name: row for row in publishing.listed(session, course_named(session, course).id)}
-    if name not in listed:
-        raise UsageError(f"there is no assignment {name!r} in {course}; there are: {', '.join(listed)}")
-    return listed[name]
-
-
-def _wait(store: Store, number: int) -> None:
-    """Until every submission is graded; says so when there is nobody who grades. Raises UsageError when cancelled."""
-    from sqlalchemy import func, select
-
-    from grader.service import regrading
-    from grader.store.models import Regrade
-    from grader.store.models import Worker as WorkerRow
-    from grader.store.states import RegradeState
-
-    errors = terminal.console(stderr=True)
-    with store.read() as session:
-        if not session.scalar(select(func.count()).select_from(WorkerRow)):
-            errors.print("No worker is running, so this waits until one does: grader serve, or grader worker")
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as shown:
-        task = shown.add_task("grading again", total=None)
-        while True:
-            with store.read() as session:
-                now = regrading.progress(session, session.get_one(Regrade, number))
-            shown.update(task, completed=now.done, total=now.total)
-            if now.state is RegradeState.CANCELLED:
-                raise UsageError("this regrade was cancelled")
-            if now.state is not RegradeState.RUNNING:
-                return
-            time.sleep(_LOOK_S)
-
-
-def _outcome(store: Store, number: int, publish: bool) -> tuple[list[Change], int]:
-    """Scores before and after, and how many grades changed by publishing."""
-    from grader.service import regrading
     from grader.service.access import SHELL
-    from grader.store.models import Regrade
 
-    with store.write() as session:
-        regrade = session.get_one(Regrade, number)
-        changes = regrading.changes(session, regrade)
-        return changes, regrading.publish(session, SHELL, regrade, datetime.now(UTC)) if publish else 0
+    if title is None and timezone is None:
+        raise UsageError("give --title, --timezone or both")
+    with opened_store() as store, store.write() as session:
+        of = course_named(session, course)
+        publishing.rename(session, SHELL, of, title, timezone, datetime.now(UTC))
+        said = f"{of.name}: {one_line(of.title)}, times in {of.timezone}."
+    terminal.console().print(said, soft_wrap=True)
 
 
-def _points(points: float | None) -> str:
-    return "none" if points is None else f"{points:g}"
+@courses.command(name="remove-member")
+def remove_member(course: CourseOption, login: Annotated[str, typer.Argument(help="Login of the member.")]) -> None:
+    """Take somebody out of a course who has handed in nothing; the account stays.
+
+    Exit code 2 when they have handed in a file, or a score was set for them.
+    """
+    from grader.service import removing
+    from grader.service.access import SHELL
+
+    with opened_store() as store, store.write() as session:
+        user = removing.remove_member(session, SHELL, course_named(session, course), login, datetime.now(UTC))
+        said = f"{user.login} is not in {course} any more."
+    terminal.console().print(said)
+
+
+@courses.command(name="unpublish")
+def unpublish_assignment(
+    course: CourseOption, name: Annotated[str, typer.Argument(help="Name of the assignment.")]
+) -> None:
+    """Take an assignment out of a course for which nothing was handed in.
+
+    Exit code 2 when a file was handed in for it, or a score was set.
+    """
+    from grader.service import removing
+    from grader.service.access import SHELL
+
+    with opened_store() as store, store.write() as session:
+        removing.unpublish(session, SHELL, published_named(session, course, name), datetime.now(UTC))
+    terminal.console().print(f"{name} is not in {course} any more.")

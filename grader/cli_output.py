@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import typer
 from rich import box
 from rich.console import JustifyMethod
 from rich.table import Table
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from grader.store.engine import Store
-    from grader.store.models import Course, User
+    from grader.store.models import Course, Published, User
+
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+CourseOption = Annotated[str, typer.Option("--course", "-c", help="Name of the course; see: grader course list")]
+Word = TypeVar("Word", bound=StrEnum)
 
 # The database's modules are imported by the commands that need them: grading a file should not wait for them.
 
@@ -58,6 +64,23 @@ def course_named(session: Session, name: str) -> Course:
     return found
 
 
+def published_named(session: Session, course: str, name: str) -> Published:
+    """Raises UsageError that lists what the course hands out."""
+    from grader.service import publishing
+
+    listed = {row.name: row for row in publishing.listed(session, course_named(session, course).id)}
+    if name not in listed:
+        raise UsageError(f"there is no assignment {name!r} in {course}; there are: {', '.join(listed)}")
+    return listed[name]
+
+
+def word(option: str, text: str, kind: type[Word]) -> Word:
+    """One of the words of an enumeration. Raises UsageError that lists them."""
+    if text not in list(kind):
+        raise UsageError(f"{option}: {text!r} is none of: {', '.join(kind)}")
+    return kind(text)
+
+
 def user_named(session: Session, login: str) -> User:
     """Raises UsageError."""
     from sqlalchemy import select
@@ -70,14 +93,16 @@ def user_named(session: Session, login: str) -> User:
     return found
 
 
-def base_url(settings: Settings) -> str:
-    """Where people reach the service, for links."""
+def base_url(session: Session, settings: Settings) -> str:
+    """Where people reach the service, for links: as a setting says, else as it was when it was started last."""
+    from grader import installation
+
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return settings.public_url or f"http://{host}:{settings.port or 8000}"
+    return settings.public_url or installation.kept_address(session) or f"http://{host}:{settings.port or 8000}"
 
 
-def sign_in_link(settings: Settings, token: str) -> str:
-    return f"{base_url(settings)}/sign-in/link/{token}"
+def sign_in_link(session: Session, settings: Settings, token: str) -> str:
+    return f"{base_url(session, settings)}/sign-in/link/{token}"
 
 
 def one_line(value: Json) -> str:
@@ -103,7 +128,7 @@ def show(rows: Sequence[Mapping[str, Json]], columns: Mapping[str, str], *, as_j
         out.print(empty)
         return
     table = Table(box=box.SIMPLE_HEAD, width=80, pad_edge=False)
-    widest = next((key for key in ("checks", "courses", "assignments", "name") if key in columns), None)
+    widest = next((key for key in ("checks", "changes", "courses", "assignments", "name") if key in columns), None)
     for key, heading in columns.items():
         justify: JustifyMethod = "right" if key in _NUMBERS else "left"
         table.add_column(heading, justify=justify, overflow="fold", ratio=1 if key == widest else None)

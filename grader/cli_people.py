@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +12,16 @@ from typing import Annotated
 import typer
 
 from grader import terminal
-from grader.cli_output import course_named, one_line, opened_store, show, sign_in_link, user_named
+from grader.cli_output import (
+    CourseOption,
+    JsonOption,
+    course_named,
+    one_line,
+    opened_store,
+    show,
+    sign_in_link,
+    user_named,
+)
 from grader.errors import UsageError
 from grader.reports import Json
 from grader.settings import read_settings
@@ -22,9 +34,7 @@ app.add_typer(users, name="users")
 app.add_typer(roster, name="roster")
 app.add_typer(token, name="token")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 LoginArgument = Annotated[str, typer.Argument(help="Login of the user.")]
-CourseOption = Annotated[str, typer.Option("--course", "-c", help="Name of the course; see: grader course list")]
 
 
 @users.command(name="list")
@@ -65,7 +75,9 @@ def add_user(
     name: Annotated[str, typer.Argument(help="Name as others see it.")],
     email: Annotated[str, typer.Option("--email", help="E-mail address.")] = "",
     course: Annotated[str, typer.Option("--course", "-c", help="Course to put them into.")] = "",
-    role: Annotated[str, typer.Option("--role", help="student, ta, instructor or admin.")] = "student",
+    role: Annotated[
+        str, typer.Option("--role", help="In the course: student, ta, instructor or admin.", show_default="student")
+    ] = "",
     section: Annotated[str, typer.Option("--section", help="Section of the course.")] = "",
 ) -> None:
     """Add somebody and print their sign-in link."""
@@ -75,13 +87,15 @@ def add_user(
 
     settings, now = read_settings(), datetime.now(UTC)
     person = members.person(login, name, email, section, role)
+    if role and not course:
+        raise UsageError("--role is a role in a course: name it with --course")
     with opened_store(settings) as store, store.write() as session:
         user = members.add_user(session, SHELL, person, now)
         if course:
             found = course_named(session, course)
             members.enrol(session, SHELL, found, person, now)
             recording.make_rows(session, found.id, now)
-        link = sign_in_link(settings, accounts.make_link(session, user, now))
+        link = sign_in_link(session, settings, accounts.make_link(session, user, now))
     terminal.console().print(f"Added {person.login}. Sign-in link, good once and for 14 days:\n{link}", soft_wrap=True)
 
 
@@ -97,7 +111,7 @@ def link_user(login: LoginArgument) -> None:
         if not user.active:
             raise UsageError(f"{user.login} is disabled; first: grader users disable {user.login} --undo")
         audit.note(session, SHELL, "link.make", user.login, now, user_id=user.id)
-        link = sign_in_link(settings, accounts.make_link(session, user, now))
+        link = sign_in_link(session, settings, accounts.make_link(session, user, now))
     terminal.console().print(link, soft_wrap=True)
 
 
@@ -105,7 +119,10 @@ def link_user(login: LoginArgument) -> None:
 def disable_user(
     login: LoginArgument, undo: Annotated[bool, typer.Option("--undo", help="Let them in again.")] = False
 ) -> None:
-    """Let somebody in no more: sessions and tokens end at once. What they handed in stays."""
+    """Let somebody in no more: sessions and tokens end at once. What they handed in stays.
+
+    With --undo, let them in again. Exit code 2 for the last active administrator of a course.
+    """
     from grader.service import accounts
     from grader.service.access import SHELL
 
@@ -123,9 +140,9 @@ def import_roster(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put everybody in a file into a course, or nobody when a line is wrong; print links for those who are new.
+    """Put everybody in a file into a course, or nobody when a line is wrong.
 
-    Exit code 2 with every wrong line named.
+    Links are printed for those who are new and have never signed in. Exit code 2 with every wrong line named.
     """
     from grader.service import roster as members
     from grader.service.access import SHELL
@@ -140,18 +157,27 @@ def import_roster(
         preview = members.preview(session, SHELL, found, data)
         if preview.errors:
             raise UsageError(f"{file}: nothing was changed\n" + "\n".join(one_line(e.text.en) for e in preview.errors))
-        tokens = {} if dry_run else dict(members.apply(session, SHELL, found, data, now).links)
+        tokens = {} if dry_run else members.apply(session, SHELL, found, data, now).links
+        links = {login: sign_in_link(session, settings, token) for login, token in tokens.items()}
     rows: list[dict[str, Json]] = [
         {
             "login": person.login, "name": person.name, "role": str(person.role), "section": person.section,
             "change": "new" if person.login in preview.new else "changed",
-            "link": sign_in_link(settings, tokens[person.login]) if person.login in tokens else None,
+            "changes": [
+                f"{key}: {before or 'none'} -> {after or 'none'}"
+                for key, (before, after) in preview.changes.get(person.login, {}).items()
+            ],
+            "link": links.get(person.login),
         }
         for person in preview.people
         if person.login in preview.new | preview.changed
     ]  # fmt: skip
-    columns = {"login": "login", "name": "name", "role": "role", "section": "section", "change": "change"}
+    columns = {
+        "login": "login", "name": "name", "role": "role", "section": "section", "change": "change", "changes": "",
+    }  # fmt: skip
     show(rows, columns, as_json=as_json, empty="Nothing to change.")
+    for warning in preview.warnings:
+        terminal.console(stderr=as_json).print(f"Warning: {one_line(warning.text.en)}", soft_wrap=True)
     if as_json:
         return
     out = terminal.console()
@@ -160,6 +186,41 @@ def import_roster(
     for row in rows:
         if row["link"]:
             out.print(f"{one_line(row['login'])}  {row['link']}", soft_wrap=True)
+
+
+@roster.command(name="links")
+def make_links(
+    course: CourseOption,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV: login, name, email, link.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make new sign-in links for everybody in a course who has never signed in; unused ones of before end."""
+    from grader.service import exports
+    from grader.service import roster as members
+    from grader.service.access import SHELL
+
+    if as_csv and as_json:
+        raise UsageError("choose one of --csv and --json")
+    settings, now = read_settings(), datetime.now(UTC)
+    with opened_store(settings) as store, store.write() as session:
+        made = members.new_links(session, SHELL, course_named(session, course), now)
+        rows: list[dict[str, Json]] = [
+            {
+                "login": user.login, "name": user.name, "email": user.email,
+                "link": sign_in_link(session, settings, token),
+            }
+            for user, token in made
+        ]  # fmt: skip
+    if as_csv:
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\r\n")
+        table.writerow(("login", "name", "email", "link"))
+        table.writerows([exports.safe(str(value or "")) for value in row.values()] for row in rows)
+        sys.stdout.buffer.write(out.getvalue().encode())
+        return
+    show(rows, {"login": "login", "name": "name", "email": "email"}, as_json=as_json, empty="Everybody has signed in.")
+    for row in [] if as_json else rows:  # below the table, where no link is broken over lines
+        terminal.console().print(f"{one_line(row['login'])}  {row['link']}", soft_wrap=True)
 
 
 @token.command(name="make")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import typer
 from grader import __version__, terminal
 from grader.errors import UsageError
 from grader.sandbox.child import clean_text
-from grader.settings import Settings, read_settings
+from grader.settings import Settings, misspelled, read_settings
 
 if TYPE_CHECKING:
     from grader.assembly import Grading, Parts
@@ -52,6 +53,7 @@ def serve(
     settings = read_settings()
     host = host or settings.host
     log_lines(settings.log_level)
+    _warn_of_misspelled()
     end_on_signals()
     loopback = assembly.is_loopback(host)
     if not loopback and not settings.public_url:
@@ -71,6 +73,7 @@ def serve(
             grading = grading_for(settings, parts, settings.slots, (), exposed=exposed)
             stack.callback(grading.close)
         address = assembly.address_of(sock, host)
+        installation.keep_address(parts.store, settings.public_url or address)
         _welcome(address, settings, parts, grading, first_steps(settings, parts, demo=demo), demo=demo)
         if grading is not None:
             grading.start()
@@ -99,6 +102,7 @@ def worker(
     """
     settings = read_settings()
     log_lines(settings.log_level)
+    _warn_of_misspelled()
     end_on_signals()
     wanted = tuple(word.strip() for word in runtimes.split(",") if word.strip())
     with ExitStack() as stack:
@@ -128,6 +132,11 @@ def migrate() -> None:
     if copy is not None:
         out.print(f"The database as it was: {copy}", soft_wrap=True)
     out.print("The schema is up to date.")
+
+
+def _warn_of_misspelled() -> None:
+    for said in misspelled(os.environ):
+        log.warning("%s", said)
 
 
 # Parts -------------------------------------------------------------------------------------------------------------

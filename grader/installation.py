@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from grader.errors import StoreError, UsageError
-from grader.store import migrating
+from grader.store import migrating, verifying
 from grader.store.engine import Store
 from grader.store.models import Instance
 
-_SECRET = "secret"
+_SECRET, _ADDRESS = "secret", "address"
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -58,6 +60,18 @@ def secret_of(store: Store, given: bytes | None) -> bytes:
             row = Instance(key=_SECRET, value=secrets.token_hex(32))
             session.add(row)
         return row.value.encode()
+
+
+def keep_address(store: Store, address: str) -> None:
+    """Writes down where the service is reached, for links that commands make."""
+    with store.write() as session:
+        session.merge(Instance(key=_ADDRESS, value=address))
+
+
+def kept_address(session: Session) -> str | None:
+    """Where the service was reached when it was started last; none when it never was."""
+    row = session.get(Instance, _ADDRESS)
+    return None if row is None else row.value
 
 
 # Locks -------------------------------------------------------------------------------------------------------------
@@ -115,7 +129,7 @@ def bring_up_to_date(store: Store, now: datetime) -> Path | None:
         copy = None
         if found is not None:
             copy = _beside(file, f"before-upgrade-{_stamp(now)}")
-            _copy(store, copy)
+            _copy(store, copy, contents=False)  # a damaged upload is no reason not to start
         migrating.upgrade(store)
     return copy
 
@@ -143,19 +157,22 @@ def backup(store: Store, target: Path) -> int:
     return target.stat().st_size
 
 
-def _copy(store: Store, target: Path) -> None:
+def _copy(store: Store, target: Path, *, contents: bool = True) -> None:
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     try:
         store.backup(target)
-        check(target)
+        check(target, contents=contents)
         _to_disk(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
-def check(file: Path) -> None:
-    """Raises UsageError when a file is no database of ours, StoreError when it is a damaged one."""
+def check(file: Path, *, contents: bool = True) -> None:
+    """Raises UsageError when a file is no database of ours, StoreError when it is a damaged one.
+
+    contents: read every upload and report too, which takes as long as reading the file.
+    """
     try:
         with file.open("rb") as opened:
             if opened.read(16) != _SQLITE:
@@ -169,10 +186,19 @@ def check(file: Path) -> None:
                 raise UsageError(f"{file} is not a database of Grader")
             if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
                 raise StoreError(f"{file} is damaged: rows refer to others that are not there")
+            if contents:
+                _verify(file, connection)
     except sqlite3.Error as error:
         raise StoreError(f"{file} is damaged: {error}") from None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _verify(file: Path, connection: sqlite3.Connection) -> None:
+    try:
+        verifying.verify_contents(connection)
+    except StoreError as error:
+        raise StoreError(f"{file} is damaged: {error}") from None
 
 
 def restore(source: Path, url: str, now: datetime) -> Path | None:
@@ -195,7 +221,7 @@ def restore(source: Path, url: str, now: datetime) -> Path | None:
                 migrating.upgrade(store)
             finally:
                 store.close()
-            check(fresh)
+            check(fresh, contents=False)
             _to_disk(fresh)
             kept = _put_aside(file, _beside(file, f"before-restore-{_stamp(now)}"))
             fresh.replace(file)

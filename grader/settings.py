@@ -5,7 +5,9 @@ Only the entrances (command line, migrations) read settings; everything below is
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +19,8 @@ from grader.sandbox.limits import Mode, SandboxConfig
 from grader.sandbox.starting import missing_runtime
 
 PROJECT = Path(__file__).resolve().parent.parent
+_PREFIX = "GRADER_"
+_OF_TOOLS = frozenset({"GRADER_SMOKE_TOKEN", "GRADER_SCREENSHOTS", "GRADER_CHROMIUM"})
 
 
 class Settings(BaseSettings):
@@ -134,6 +138,17 @@ class Settings(BaseSettings):
             debug=self.sandbox_debug,
             memory_mib=self.memory_mib,
         )
+
+
+def misspelled(variables: Iterable[str]) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none, with the name that was probably meant."""
+    real = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    said = []
+    for name in sorted(variables):
+        if name.upper().startswith(_PREFIX) and name.upper() not in {*real, *_OF_TOOLS}:
+            nearest = difflib.get_close_matches(name.upper(), real, n=1)
+            said.append(f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    return said
 
 
 def read_settings() -> Settings:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from grader.errors import NotGradable
 from grader.intake.archive import Entry
 from grader.intake.asked import LIBRARIES, Lookup
 from grader.intake.program import Program
@@ -27,15 +28,21 @@ class Choice:
 def choose(sources: Mapping[Entry, Source], asked: Sequence[str]) -> Choice:
     """The program that offers most of `asked`, imports from its siblings included.
 
-    On a tie the one that defines most of it itself, then a notebook before a script, then by name.
+    On a tie the one that defines most of it itself, then a notebook before a script, then by name when they are the
+    same. Raises NotGradable when they are not.
     """
     programs = {entry: Program.read(source.text) for entry, source in sources.items()}
     read = {entry: program for entry, program in programs.items() if isinstance(program, Program)}
     beside = {sources[entry].name.rpartition(".")[0]: read[entry] for entry in read if not _notebook(entry)}
     offered = {entry: _answers(program, beside, asked) for entry, program in read.items()}
     own = {entry: _answers(program, {}, asked) for entry, program in read.items()}
-    ranked = sorted(sources, key=lambda e: (-offered.get(e, 0), -own.get(e, 0), not _notebook(e), e.path))
+
+    def rank(entry: Entry) -> tuple[int, int, bool, str]:
+        return -offered.get(entry, 0), -own.get(entry, 0), not _notebook(entry), entry.path
+
+    ranked = sorted(sources, key=rank)
     main = ranked[0]
+    _one_answer(main, [e for e in ranked[1:] if rank(e)[:3] == rank(main)[:3]], sources, own)
     notes: list[Text] = []
     if len(ranked) > 1:
         others = listed([sources[e].name for e in ranked[1:]], 6)
@@ -61,6 +68,21 @@ def choose(sources: Mapping[Entry, Source], asked: Sequence[str]) -> Choice:
             continue
         modules[stem] = sources[entry]
     return Choice(main=sources[main], modules=modules, notes=tuple(notes))
+
+
+def _one_answer(
+    main: Entry, equals: Sequence[Entry], sources: Mapping[Entry, Source], own: Mapping[Entry, int]
+) -> None:
+    """Raises NotGradable when several files answer as much and differ: which one counts is not ours to guess."""
+    differing = [entry for entry in equals if sources[entry].text != sources[main].text]
+    if own.get(main, 0) and differing:
+        names = listed([sources[entry].name for entry in (main, *differing)], 6)
+        raise NotGradable(
+            Text(
+                en=f"The zip holds several answers: {names.en}. Hand in only the one that counts.",
+                zh=f"zip 里有多份答案：{names.zh}。请只提交算数的那一份。",
+            )
+        )
 
 
 def _answers(program: Program, beside: Mapping[str, Program], asked: Sequence[str]) -> int:

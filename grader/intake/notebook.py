@@ -6,6 +6,7 @@ Written on `json` alone: the format needed here is four keys, and what json does
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from grader.errors import NotGradable
@@ -13,8 +14,10 @@ from grader.intake.source import UploadLimits, printable
 from grader.reports import Text
 
 _AGAIN: Final = Text(
-    en="Open it in Jupyter, save it and upload it again.", zh="请在 Jupyter 中打开并保存，然后重新上传。"
+    en="Save it in Jupyter, or download it again from where you wrote it, and upload that.",
+    zh="请在 Jupyter 中重新保存，或从编写的地方重新下载，然后上传。",
 )
+_MERGE: Final = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 
 
 class _Refused(ValueError):
@@ -61,6 +64,13 @@ def _load(text: str, limits: UploadLimits) -> Any:
             parse_constant=lambda _: None,
         )
     except json.JSONDecodeError as error:
+        if _MERGE.search(text):
+            raise _Refused(
+                Text(
+                    en="git has left conflict marks (<<<<<<<) in the file. Resolve the conflict first.",
+                    zh="文件里有 git 合并冲突的标记（<<<<<<<）。请先解决冲突。",
+                )
+            ) from None
         raise _Refused(
             Text(
                 en=f"the file is damaged or was cut off: it is not valid JSON at line {error.lineno}, "

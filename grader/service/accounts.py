@@ -19,14 +19,15 @@ from pwdlib import PasswordHash
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from grader.errors import Invalid, NotFound, NotSignedIn, TooMany
+from grader.errors import Conflict, Invalid, NotFound, NotSignedIn, TooMany
 from grader.service import audit
 from grader.service.access import Actor, Scope
-from grader.store.models import SignInFailure, SignInLink, Token, User
+from grader.store.models import Course, Enrolment, SignInFailure, SignInLink, Token, User
+from grader.store.states import Role
 
 LINK_LIFE = timedelta(days=14)
 _WINDOW = timedelta(minutes=15)
-_MOST_FAILURES = 10  # of one login, or of one address
+_MOST_FAILURES, _MOST_OF_AN_ADDRESS = 10, 100  # a whole class may share an address
 _LEAST_PASSWORD, _MOST_PASSWORD = 10, 200
 _MOST_TOKENS = 20
 _hasher = PasswordHash.recommended()
@@ -46,15 +47,15 @@ class Candidate:
 
 
 def candidate(session: Session, login: str, address: str, now: datetime) -> Candidate:
-    """Raises TooMany after ten failures of the login or the address within a quarter of an hour."""
-    for key in _keys(login, address):
+    """Raises TooMany after too many failures of the login or the address within a quarter of an hour."""
+    for key, most in zip(_keys(login, address), (_MOST_FAILURES, _MOST_OF_AN_ADDRESS), strict=True):
         times = session.scalars(
             select(SignInFailure.at)
             .where(SignInFailure.key == key, SignInFailure.at > now - _WINDOW)
             .order_by(SignInFailure.at)
         ).all()
-        if len(times) >= _MOST_FAILURES:
-            wait = math.ceil((times[-_MOST_FAILURES] + _WINDOW - now).total_seconds())
+        if len(times) >= most:
+            wait = math.ceil((times[-most] + _WINDOW - now).total_seconds())
             raise TooMany(
                 f"There were too many wrong passwords. Try again in {math.ceil(wait / 60)} minutes, or ask your "
                 "teacher for a sign-in link.",
@@ -138,13 +139,35 @@ def set_password(session: Session, actor: Actor, user_id: int, password_hash: st
 
 
 def set_active(session: Session, actor: Actor, user: User, active: bool, now: datetime) -> None:
-    """Lets somebody in or not. Sessions end at once; tokens and links of a user who is not active are refused."""
+    """Lets somebody in or not. Sessions end at once; tokens and links of a user who is not active are refused.
+
+    Raises Conflict for the last active administrator of a course.
+    """
     if user.active == active:
         return
+    administered = select(Course).join(Enrolment).where(Enrolment.user_id == user.id, Enrolment.role == Role.ADMIN)
+    for course in [] if active else session.scalars(administered.order_by(Course.name)):
+        if not other_admins(session, course.id, user.id):
+            raise Conflict(
+                f"{user.login} is the only administrator of {course.name} who may sign in; make another one first.",
+                f"{user.login} 是课程 {course.name} 唯一可以登录的管理员；请先指定另一位管理员。",
+            )
     user.active = active
     user.session_epoch += 1
     action = "user.enable" if active else "user.disable"
     audit.note(session, actor, action, user.login, now, user_id=user.id)
+
+
+def other_admins(session: Session, course_id: int, user_id: int) -> bool:
+    """Whether somebody else who may sign in administers a course."""
+    found = (
+        select(Enrolment.id)
+        .join(User)
+        .where(
+            Enrolment.course_id == course_id, Enrolment.role == Role.ADMIN, Enrolment.user_id != user_id, User.active
+        )
+    )  # fmt: skip
+    return session.scalar(found.limit(1)) is not None
 
 
 # Links -------------------------------------------------------------------------------------------------------------

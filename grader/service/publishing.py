@@ -64,15 +64,7 @@ def make_course(session: Session, actor: Actor, name: str, title: str, timezone:
             "A course's name has 1 to 40 small letters, digits, - and _.",
             "课程名由 1 到 40 个小写字母、数字、- 和 _ 组成。",
         )
-    if not title.strip():
-        raise Invalid("title", "Give the course a title.", "请填写课程标题。")
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid(
-            "timezone", f"There is no time zone {timezone[:60]!r}; an example is Asia/Shanghai.",
-            f"没有名为 {timezone[:60]!r} 的时区，例如 Asia/Shanghai。",
-        ) from None  # fmt: skip
+    _check_course(title, timezone)
     if session.scalar(select(Course.id).where(Course.name == name)) is not None:
         raise Conflict(f"There is a course {name} already.", f"已经有名为 {name} 的课程。")
     course = Course(name=name, title=title.strip()[:200], timezone=timezone, created_at=now)
@@ -104,33 +96,56 @@ def publish(
     return published
 
 
-def change(session: Session, actor: Actor, published: Published, rules: Rules, now: datetime) -> None:
-    """New rules for a published assignment; lateness and grades follow from them at once. Raises Invalid."""
+def change(session: Session, actor: Actor, published: Published, rules: Rules, now: datetime, reason: str = "") -> int:
+    """New rules for a published assignment; lateness and grades follow from them at once.
+
+    Returns how many scores changed; each is in the log with before and after. Raises Invalid.
+    """
     rules.check()
     before = _shown(published)
     _apply(published, rules)
     session.flush()
     if _shown(published) == before:
-        return
+        return 0
+    users = session.scalars(select(Grade.user_id).where(Grade.published_id == published.id)).all()
+    changed = sum(reassess(session, actor, published, user_id, now, reason) for user_id in users)
     audit.note(
         session, actor, "assignment.change", published.name, now, course_id=published.course_id, before=before,
-        after=_shown(published),
+        after={**_shown(published), "scores_changed": changed}, reason=reason,
     )  # fmt: skip
-    for user_id in session.scalars(select(Grade.user_id).where(Grade.published_id == published.id)).all():
-        reassess(session, published, user_id, now)
+    return changed
 
 
-def reassess(session: Session, published: Published, user_id: int, now: datetime) -> None:
-    """Lateness of what was handed in and the grade, after a deadline has moved."""
+def effect(session: Session, actor: Actor, published: Published, rules: Rules, now: datetime) -> int:
+    """How many scores new rules would change, without changing any. Raises Invalid."""
+    with session.begin_nested() as trial:
+        changed = change(session, actor, published, rules, now)
+        trial.rollback()
+    session.expire_all()
+    return changed
+
+
+def reassess(session: Session, actor: Actor, published: Published, user_id: int, now: datetime, reason: str) -> bool:
+    """Lateness of what was handed in and the grade, after a deadline has moved. Whether the score changed."""
     submissions = session.scalars(
         select(Submission).where(Submission.published_id == published.id, Submission.user_id == user_id)
     ).all()
-    if submissions:
-        held = submitting.terms(session, published, user_id)
-        for submission in submissions:
-            submission.days_late = held.days_late(submission.received_at)
-        session.flush()
-        recording.recompute(session, published, user_id, now)
+    grade = recording.lock_grade(session, published.id, user_id)
+    if not submissions or grade is None:
+        return False
+    held = submitting.terms(session, published, user_id)
+    for submission in submissions:
+        submission.days_late = held.days_late(submission.received_at)
+    session.flush()
+    score = grade.score
+    recording.recompute(session, published, user_id, now)
+    if grade.score == score:
+        return False
+    audit.note(
+        session, actor, "grade.reassessed", published.name, now, course_id=published.course_id, user_id=user_id,
+        before={"score": score}, after={"score": grade.score}, reason=reason,
+    )  # fmt: skip
+    return True
 
 
 def _apply(published: Published, rules: Rules) -> None:
@@ -252,7 +267,7 @@ def extend(
     )  # fmt: skip
     session.add(extension)
     session.flush()
-    reassess(session, published, user.id, now)
+    reassess(session, actor, published, user.id, now, reason)
     audit.note(
         session, actor, "extension.set", published.name, now, course_id=published.course_id, user_id=user.id,
         before=_extended(earlier), after=_extended(extension), reason=reason,
@@ -271,7 +286,7 @@ def remove_extension(
         raise Conflict("This student has no extension.", "这名学生没有延期。")
     extension.removed_at = now
     session.flush()
-    reassess(session, published, user.id, now)
+    reassess(session, actor, published, user.id, now, reason)
     audit.note(
         session, actor, "extension.remove", published.name, now, course_id=published.course_id, user_id=user.id,
         before=_extended(extension), reason=reason,
@@ -289,3 +304,32 @@ def _grade(session: Session, published: Published, user: User) -> Grade:
     grade = recording.lock_grade(session, published.id, user.id)
     assert grade is not None  # make_rows runs with every enrolment and publication
     return grade
+
+
+# The course itself -------------------------------------------------------------------------------------------------
+
+
+def rename(
+    session: Session, actor: Actor, course: Course, title: str | None, timezone: str | None, now: datetime
+) -> None:
+    """Another title, another time zone, or both; none: as it is. Moments of deadlines stay. Raises Invalid."""
+    before = {"title": course.title, "timezone": course.timezone}
+    after = {"title": course.title if title is None else title.strip()[:200], "timezone": timezone or course.timezone}
+    _check_course(after["title"], after["timezone"])
+    course.title, course.timezone = after["title"], after["timezone"]
+    if before != after:
+        audit.note(
+            session, actor, "course.change", course.name, now, course_id=course.id, before=before, after=after
+        )  # fmt: skip
+
+
+def _check_course(title: str, timezone: str) -> None:
+    if not title.strip():
+        raise Invalid("title", "Give the course a title.", "请填写课程标题。")
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(
+            "timezone", f"There is no time zone {timezone[:60]!r}; an example is Asia/Shanghai.",
+            f"没有名为 {timezone[:60]!r} 的时区，例如 Asia/Shanghai。",
+        ) from None  # fmt: skip

@@ -11,7 +11,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import select
@@ -27,6 +27,7 @@ from grader.store.states import Role
 MOST_ROWS, MOST_ERRORS = 5000, 100
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _EMAIL = re.compile(r"[^@\s<>]{1,200}@[^@\s<>]{1,100}")
+_BY_EXCEL = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # 202610000001 becomes 2.0261E+11
 _COLUMNS = ("login", "name", "email", "section", "role")
 _HEADINGS = {
     "login": "login", "username": "login", "user": "login", "student id": "login", "student_id": "login",
@@ -59,12 +60,21 @@ class LineError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What a file would do. new: not in the course yet; changed: name, e-mail, section or role; same: nothing to do."""
+    """What a file would do. new: not in the course yet; same: nothing to do.
+
+    changes: by login, what of name, email, section and role is another one, as (before, after). warnings: what the file
+    may do, but what somebody who looks only at its length would not expect.
+    """
 
     people: tuple[Person, ...]
     errors: tuple[LineError, ...]
     new: frozenset[str] = frozenset()
-    changed: frozenset[str] = frozenset()
+    changes: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    warnings: tuple[LineError, ...] = ()
+
+    @property
+    def changed(self) -> frozenset[str]:
+        return frozenset(self.changes)
 
     @property
     def same(self) -> int:
@@ -73,7 +83,7 @@ class Preview:
 
 def read(data: bytes) -> Preview:
     """The people in a CSV file, in UTF-8 or GBK (what Excel writes), with commas, semicolons or tabs."""
-    text = _decoded(data)
+    text = decoded(data)
     if text is None or "\0" in text:
         return _wrong(
             "The file is not text in UTF-8. Save it as CSV (UTF-8).", "文件不是 UTF-8 文本。请另存为 CSV（UTF-8）。"
@@ -91,7 +101,8 @@ def read(data: bytes) -> Preview:
         )
 
 
-def _decoded(data: bytes) -> str | None:
+def decoded(data: bytes) -> str | None:
+    """The text of a file in UTF-8 or GBK; none when it is in neither."""
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return data.decode(encoding)
@@ -125,6 +136,10 @@ def _read(rows: "csv._reader") -> Preview:  # type: ignore[name-defined]  # noqa
             break
         if len(people) >= MOST_ROWS:
             return _wrong(f"The file has more than {MOST_ROWS} people.", f"文件超过了 {MOST_ROWS} 人。", line)
+        needed = 1 + max(columns.index("login"), columns.index("name"))  # spreadsheets drop empty cells at the end
+        if not needed <= len(cells) <= len(columns):
+            errors.append(_wrong_length(line, len(cells), len(columns)))
+            continue
         found = _person(line, dict(zip(columns, (cell.strip() for cell in cells), strict=False)))
         if isinstance(found, LineError):
             errors.append(found)
@@ -144,9 +159,21 @@ def _read(rows: "csv._reader") -> Preview:  # type: ignore[name-defined]  # noqa
     return Preview(people=tuple(people), errors=tuple(errors))
 
 
+def _wrong_length(line: int, fields: int, columns: int) -> LineError:
+    """A comma too many or too few moves every field after it into the wrong column."""
+    en = f"Line {line} has {fields} fields, the first line has {columns}."
+    return LineError(line=line, text=Text(en=en, zh=f"第 {line} 行有 {fields} 个字段，第一行有 {columns} 个。"))
+
+
 def _person(line: int, cells: Mapping[str, str]) -> Person | LineError:
     login = cells.get("login", "").casefold()
     name = cells.get("name", "")
+    if _BY_EXCEL.fullmatch(login):
+        shown = login.upper()
+        return _error(
+            line, f"Excel has turned the number into {shown}; format the column as text.",
+            f"Excel 把数字变成了 {shown}；请将该列设置为文本格式。",
+        )  # fmt: skip
     if not _LOGIN.fullmatch(login):
         return _error(
             line, f"the login {login[:40]!r} may hold small letters, digits and . _ @ + - only.",
@@ -186,21 +213,34 @@ def preview(session: Session, actor: Actor, course: Course, data: bytes) -> Prev
     errors = list(read_in.errors)
     for person in read_in.people:
         try:
-            _may_give(actor, course, person.role)
+            may_give(actor, course, person.role)
         except Refused as error:
             errors.append(_error(person.line, error.text.en, error.text.zh))
     new = {person.login for person in read_in.people if person.login not in known}
-    changed = {p.login for p in read_in.people if p.login in known and _differs(p, *known[p.login])}
+    changes = {p.login: found for p in read_in.people if p.login in known and (found := _changes(p, *known[p.login]))}
+    moved = [p for p in read_in.people if "role" in changes.get(p.login, {})]
     return Preview(
-        people=read_in.people, errors=tuple(sorted(errors, key=lambda e: e.line)), new=frozenset(new),
-        changed=frozenset(changed),
+        people=read_in.people, errors=tuple(sorted(errors, key=lambda e: e.line)), new=frozenset(new), changes=changes,
+        warnings=tuple(_warning(person, *changes[person.login]["role"]) for person in moved),
     )  # fmt: skip
 
 
-def _differs(person: Person, enrolment: Enrolment, user: User) -> bool:
-    return (person.name, person.email or user.email, person.section, person.role) != (
-        user.name, user.email, enrolment.section, enrolment.role,
-    )  # fmt: skip
+def _changes(person: Person, enrolment: Enrolment, user: User) -> dict[str, tuple[str, str]]:
+    pairs = {
+        "name": (user.name, person.name), "email": (user.email or "", person.email or user.email or ""),
+        "section": (enrolment.section, person.section), "role": (str(enrolment.role), str(person.role)),
+    }  # fmt: skip
+    return {key: (before, after) for key, (before, after) in pairs.items() if before != after}
+
+
+def _warning(person: Person, before: str, after: str) -> LineError:
+    """A change of role: students stand in the grades, others do not."""
+    en, zh = f"{person.login}: {before} -> {after}", f"{person.login}：{before} -> {after}"
+    if before == Role.STUDENT:
+        en, zh = f"{en}; their grades are no longer listed", f"{zh}；其成绩将不再列出"
+    elif after == Role.STUDENT:
+        en, zh = f"{en}; they are listed in the grades", f"{zh}；其成绩将会列出"
+    return LineError(line=person.line, text=Text(en=en, zh=zh))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +261,8 @@ def apply(session: Session, actor: Actor, course: Course, data: bytes, now: date
     links: dict[str, str] = {}
     for person in shown.people:
         user = enrol(session, actor, course, person, now)
-        if person.login in shown.new and user.password_hash is None and _controls(session, actor, user):
+        invited = person.login in shown.new and not accounts.has_signed_in(session, user)
+        if invited and _controls(session, actor, user):
             links[person.login] = accounts.make_link(session, user, now)
     recording.make_rows(session, course.id, now)
     return Imported(new=len(shown.new), changed=len(shown.changed), links=links)
@@ -252,7 +293,7 @@ def enrol(session: Session, actor: Actor, course: Course, person: Person, now: d
 
     Name and e-mail of somebody who is in other courses too are theirs to change. Raises Forbidden, Conflict.
     """
-    _may_give(actor, course, person.role)
+    may_give(actor, course, person.role)
     user = session.scalar(select(User).where(User.login == person.login))
     if user is None:
         user = User(login=person.login, name=person.name, email=person.email, created_at=now)
@@ -266,8 +307,8 @@ def enrol(session: Session, actor: Actor, course: Course, person: Person, now: d
         enrolment = Enrolment(course_id=course.id, user_id=user.id, created_at=now)
         session.add(enrolment)
     elif enrolment.role is not person.role:
-        _may_give(actor, course, enrolment.role)
-        _keep_an_admin(session, course, enrolment)
+        may_give(actor, course, enrolment.role)
+        keep_an_admin(session, course, enrolment)
     enrolment.role, enrolment.section = person.role, person.section
     session.flush()
     after = _shown(enrolment, user)
@@ -279,7 +320,7 @@ def enrol(session: Session, actor: Actor, course: Course, person: Person, now: d
     return user
 
 
-def _may_give(actor: Actor, course: Course, role: Role) -> None:
+def may_give(actor: Actor, course: Course, role: Role) -> None:
     """Nobody gives or takes a role above their own. Raises Forbidden."""
     own = actor.role(course.id)
     if own is None or role.rank > own.rank:
@@ -288,11 +329,9 @@ def _may_give(actor: Actor, course: Course, role: Role) -> None:
         )
 
 
-def _keep_an_admin(session: Session, course: Course, enrolment: Enrolment) -> None:
-    admins = session.scalars(
-        select(Enrolment.id).where(Enrolment.course_id == course.id, Enrolment.role == Role.ADMIN)
-    ).all()
-    if enrolment.role is Role.ADMIN and len(admins) == 1:
+def keep_an_admin(session: Session, course: Course, enrolment: Enrolment) -> None:
+    """Raises Conflict when nobody else who may sign in administers the course."""
+    if enrolment.role is Role.ADMIN and not accounts.other_admins(session, course.id, enrolment.user_id):
         raise Conflict("The course would be left without an administrator.", "这样课程就没有管理员了。")
 
 
@@ -309,7 +348,7 @@ def people(session: Session, course_id: int) -> list[tuple[Enrolment, User]]:
 def new_link(session: Session, actor: Actor, course: Course, login: str, now: datetime) -> str:
     """A new sign-in link for a member, as when a password was forgotten. Raises NotFound, Forbidden."""
     enrolment = member(session, course.id, login)
-    _may_give(actor, course, enrolment.role)
+    may_give(actor, course, enrolment.role)
     if not _controls(session, actor, enrolment.user):
         raise Forbidden(
             "This person is in other courses too; only somebody who is instructor of all of them can make a link.",
@@ -317,6 +356,15 @@ def new_link(session: Session, actor: Actor, course: Course, login: str, now: da
         )
     audit.note(session, actor, "link.make", enrolment.user.login, now, course_id=course.id, user_id=enrolment.user_id)
     return accounts.make_link(session, enrolment.user, now)
+
+
+def new_links(session: Session, actor: Actor, course: Course, now: datetime) -> list[tuple[User, str]]:
+    """New sign-in links for every member who may sign in and never has; those they had and did not use end."""
+    made = []
+    for _, user in people(session, course.id):
+        if user.active and not accounts.has_signed_in(session, user):
+            made.append((user, new_link(session, actor, course, user.login, now)))
+    return made
 
 
 def _controls(session: Session, actor: Actor, user: User) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -55,19 +56,30 @@ def courses(session: Session, reader: Reader) -> tuple[views.CourseRow, ...]:
     rows = []
     for course in found:
         handed_out = publishing.listed(session, course.id)
-        open_ = [p for p in handed_out if p.opens_at <= reader.now and p.due_at is not None and p.due_at > reader.now]
-        following = min(open_, key=lambda p: p.due_at or reader.now, default=None)
+        due_at, name = min(_open_deadlines(session, reader, handed_out), default=(None, ""))
         rows.append(
             views.CourseRow(
                 name=course.name,
                 title=course.title,
                 role=str(reader.actor.role(course.id)),
                 assignments=len(handed_out),
-                next_due=following.due_at if following else None,
-                next_title=reader.title(following.name) if following else "",
+                tz=ZoneInfo(course.timezone),
+                next_due=due_at,
+                next_title=reader.title(name) if due_at else "",
             )
         )
     return tuple(rows)
+
+
+def _open_deadlines(
+    session: Session, reader: Reader, handed_out: Sequence[Published]
+) -> Iterator[tuple[datetime, str]]:
+    """The deadlines still to come, and of which assignments; without those that the reader has no attempts left for."""
+    for published in handed_out:
+        held = submitting.terms(session, published, reader.actor.user_id or 0)
+        idle = held.attempts_left == 0 and not reader.actor.is_staff(published.course_id)
+        if held.opens_at <= reader.now and held.due_at is not None and held.due_at > reader.now and not idle:
+            yield held.due_at, published.name
 
 
 def course(session: Session, reader: Reader, of: Course) -> views.CoursePage:
@@ -194,7 +206,8 @@ def submission(session: Session, reader: Reader, of: Submission) -> views.Submis
         assignment=published.name,
         title=reader.title(published.name),
         number=of.number,
-        of=held.attempt_limit,
+        limit=held.attempt_limit,
+        used=held.attempts_used,
         received_at=of.received_at,
         file=of.file_name,
         counting=_counting(published),
@@ -204,7 +217,7 @@ def submission(session: Session, reader: Reader, of: Submission) -> views.Submis
         override=override.score if override else None,
         waiting=None if stored else _waiting(session, reader, of, hidden=everything),
         report=_report(reader, published, stored, everything) if stored else None,
-        reused_since=_made_at(session, stored),
+        reused_since=_made_at(session, stored, of, whole=reader.actor.is_staff(published.course_id)),
         attempts=rows,
         previous=next((row.number for row in rows if row.number < of.number), None),
         attempts_left=held.attempts_left if own else None,
@@ -219,20 +232,26 @@ def _report(reader: Reader, published: Published, stored: StoredReport, everythi
     return report_view(report if everything else showing.without_hidden(report, published), parts, reader.lang)
 
 
-def _made_at(session: Session, stored: StoredReport | None) -> datetime | None:
-    """When the report that was used again was made."""
+def _made_at(session: Session, stored: StoredReport | None, of: Submission, *, whole: bool) -> datetime | None:
+    """When the report that was used again was made. whole: also when the same file was somebody else's, which no
+    student is told."""
     first = session.get(StoredReport, stored.reused_from_id) if stored and stored.reused_from_id else None
-    return first.created_at if first else None
+    if first is None:
+        return None
+    own = session.get_one(Submission, first.submission_id).user_id == of.user_id
+    return first.created_at if own or whole else None
 
 
 def _waiting(session: Session, reader: Reader, of: Submission, *, hidden: bool) -> views.Waiting:
     place = reader.service.queue.place(session, of.id)
+    idle = reader.service.posture().workers == 0
     names = reader.service.catalogue.names
     name = of.published.name
     return views.Waiting(
         state="grading" if of.state is SubmissionState.GRADING else "queued",
         before=place.before if place else 0,
-        seconds=place.seconds if place else None,
+        seconds=place.seconds if place and not idle else None,
+        idle=idle,
         planned=planned(reader.service.catalogue.get(name), reader.lang, hidden=hidden) if name in names else (),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,8 +30,18 @@ HERE: Final = Path(__file__).resolve().parent
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 LOCALES: Final[dict[Language, Locale]] = {"en": Locale("en"), "zh": Locale("zh", script="Hans")}
 _PATTERNS: Final[dict[Language, dict[str, str]]] = {
-    "en": {"full": "EEE d MMM yyyy, HH:mm", "short": "d MMM, HH:mm", "seconds": "d MMM yyyy, HH:mm:ss"},
-    "zh": {"full": "yyyy年M月d日 EEE HH:mm", "short": "M月d日 HH:mm", "seconds": "yyyy年M月d日 HH:mm:ss"},
+    "en": {
+        "full": "EEE d MMM yyyy, HH:mm",
+        "zoned": "EEE d MMM yyyy, HH:mm zzzz",
+        "short": "d MMM, HH:mm",
+        "seconds": "d MMM yyyy, HH:mm:ss",
+    },
+    "zh": {
+        "full": "yyyy年M月d日 EEE HH:mm",
+        "zoned": "yyyy年M月d日 EEE HH:mm（zzzz）",
+        "short": "M月d日 HH:mm",
+        "seconds": "yyyy年M月d日 HH:mm:ss",
+    },
 }
 
 
@@ -75,10 +85,10 @@ def _compiled(path: Path, lang: Language) -> Translations:
     return Translations(compiled)
 
 
-def when(at: datetime, shell: Shell, form: str = "full") -> Markup:
-    """A moment in the course's time zone as an HTML time element. form: full, short or seconds."""
+def when(at: datetime, shell: Shell, form: str = "full", tz: tzinfo | None = None) -> Markup:
+    """A moment as an HTML time element. form: full, zoned (the zone named), short or seconds. tz: else the page's."""
     locale = LOCALES[shell.lang]
-    text = format_datetime(at, _PATTERNS[shell.lang][form], tzinfo=shell.tz, locale=locale)
+    text = format_datetime(at, _PATTERNS[shell.lang][form], tzinfo=tz or shell.tz, locale=locale)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), text)
 
 
@@ -112,8 +122,8 @@ def static(name: str) -> str:
 
 
 @pass_context
-def _when(context: Context, at: datetime, form: str = "full") -> Markup:
-    return when(at, context["shell"], form)
+def _when(context: Context, at: datetime, form: str = "full", tz: tzinfo | None = None) -> Markup:
+    return when(at, context["shell"], form, tz)
 
 
 @pass_context
@@ -135,7 +145,7 @@ def environment(lang: Language) -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(translations(lang), newstyle=True)  # type: ignore[attr-defined]
-    made.globals.update(static=static, lang=lang, zone_name=zone_name)
+    made.globals.update(static=static, lang=lang, zone_name=zone_name, comma="，" if lang == "zh" else ", ")
     made.filters.update(
         when=_when,
         relative=_relative,

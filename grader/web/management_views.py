@@ -59,6 +59,7 @@ class RosterPreview:
     entries: tuple[RosterEntry, ...] = ()
     unchanged: int = 0
     errors: tuple[RosterError, ...] = ()
+    warnings: tuple[str, ...] = ()  # changes of role, in words
 
     @property
     def added(self) -> int:
@@ -97,7 +98,8 @@ class RosterPage:
 class TermsForm:
     """The terms of one assignment. Times are local, as datetime-local takes them; empty means none.
 
-    problems: of this form when it was refused; then the other fields hold what had been typed.
+    problems: of this form when it was refused; then the other fields hold what had been typed. sure: scores would
+    change, so sending it again, with a reason, means that this is wanted.
     """
 
     name: str
@@ -111,6 +113,8 @@ class TermsForm:
     release: Release
     handed_in: int = 0
     saved: bool = False
+    sure: bool = False
+    reason: str = ""
     problems: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -198,8 +202,8 @@ class LayerRow:
 class SystemPage:
     """staff/system.html. mode: the weakest of all workers, empty without one. advice: what gives mode A here.
 
-    absent: runtimes that are not installed, with what adds them. version: of the grader. layers, attempts: of the worker
-    that was seen last; empty before it has examined itself.
+    absent: runtimes that are not installed, with what adds them. version: of the grader. layers, attempts: of the
+    worker that was seen last; empty before it has examined itself.
     """
 
     queued: int

@@ -6,9 +6,10 @@ The same table serves both: the class of the error gives the status and the kind
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -18,12 +19,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from grader.errors import GraderError, Invalid, NotFound, NotSignedIn, Refused, TooMany
 from grader.reports import Text
 from grader.web import languages, views
-from grader.web.security import keep_form_cookie
+from grader.web.security import keep_form_cookie, local_path
 from grader.web.shells import plain_shell
 
 log = logging.getLogger("grader")
 
 PROBLEM = "application/problem+json"
+_SHEET = re.compile(r"/courses/[^/]+/assignments/[^/]+")  # where files are handed in
 _FAULT = Text(
     en="Something went wrong on our side. Nothing of yours is lost. Please try again in a moment.",
     zh="服务器出了问题。你已提交的内容不会丢失，请稍后再试。",
@@ -51,7 +53,11 @@ def respond(request: Request, error: Exception) -> Response:
     if isinstance(error, NotSignedIn) and request.method in ("GET", "HEAD") and "sign-in" not in request.url.path:
         after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?{urlencode({'after': after})}", 303)
-    answer = HTMLResponse(_page(request, error, status, text), status, headers)
+    if isinstance(error, NotSignedIn) and request.method not in ("GET", "HEAD"):
+        page = _sign_in_again(request)
+    else:
+        page = _page(request, error, status, text)
+    answer = HTMLResponse(page, status, headers)
     keep_form_cookie(request, answer, secure=request.app.state.service.secure)
     return answer
 
@@ -93,6 +99,27 @@ def _document(request: Request, error: Exception, status: int, code: str, text: 
             {"field": ".".join(str(part) for part in e["loc"]), "detail": e["msg"]} for e in error.errors()[:20]
         ]
     return document
+
+
+_NOT_HANDED_IN = Text(
+    en="You are not signed in any more, so your file was not handed in. Sign in, then choose the file again.",
+    zh="登录已失效，文件没有提交成功。请重新登录，然后再选择一次文件。",
+)
+_NOT_SAVED = Text(
+    en="You are not signed in any more, so what you sent was not saved. Sign in, then send it again.",
+    zh="登录已失效，刚才发送的内容没有保存。请重新登录后再发送一次。",
+)
+
+
+def _sign_in_again(request: Request) -> str:
+    """For a form that was sent after its session had ended: what became of it, and the way back to where it stood."""
+    shell = plain_shell(request)
+    came_from = urlsplit(request.headers.get("referer", ""))
+    own = came_from.netloc == request.headers.get("host")
+    back = came_from.path + (f"?{came_from.query}" if came_from.query else "") if own else request.url.path
+    lost = _NOT_HANDED_IN if _SHEET.fullmatch(request.url.path) else _NOT_SAVED
+    page = views.SignInPage(after=local_path(back), problem=lost.say(shell.lang))
+    return languages.render("sign_in.html", shell, page)
 
 
 def _page(request: Request, error: Exception, status: int, text: Text) -> str:

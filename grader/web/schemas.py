@@ -41,6 +41,7 @@ class RulesBody(Body):
     attempt_limit: int | None = Field(default=None, ge=1, le=1000, description="null for any number.")
     counting: Annotated[Counting, Loose] = Counting.BEST
     release: Annotated[Release, Loose] = Release.AT_ONCE
+    reason: str = Field(default="", max_length=1000, description="Kept in the log with every score that changes.")
 
 
 class PublishBody(RulesBody):

@@ -278,9 +278,14 @@ _OWN_LINE: Final = re.compile(
     r"^(?P<said>.*?(?:line \d+|第 \d+ 行）?))[:：] ?`(?P<line>.+)`(?P<more>[.。].*)?$", re.DOTALL
 )
 
+_NOT_THERE: Final = re.compile(r"\S+ is not defined; ")  # as intake.asked words it
+
 
 def check_view(check: CheckResult, lang: Language, why: Markup | None = None) -> CheckView:
-    """One check's result. A check with hidden inputs never shows values, whatever the record holds."""
+    """One check's result. A check with hidden inputs never shows values, whatever the record holds.
+
+    why: kept for a failure that it explains: values that are off, or a known mistake.
+    """
     text = check.message.say(lang) if check.message else ""
     cut = _OWN_LINE.match(text)
     said, line, more = (cut["said"], cut["line"], (cut["more"] or "")[1:].strip()) if cut else (text, "", "")
@@ -290,21 +295,25 @@ def check_view(check: CheckResult, lang: Language, why: Markup | None = None) ->
         worst = check.worst
         index, off = (worst.index, worst.difference) if worst else (None, None)
         values = compare(check.got, check.expected, index, off)
+    there = not (check.message and _NOT_THERE.match(check.message.en))  # what does not exist was never called
+    calls = tuple(calls_text(check.input)) if there and check.visible and isinstance(check.input, dict) else ()
+    title = check.title.say(lang)
+    named = check.mistake is not None
     return CheckView(
         id=check.id,
         part=check.part,
-        title=check.title.say(lang),
+        title=title,
         status=str(check.status),
         points=check.points,
         max_points=check.max_points,
         said=sentence(said.rstrip() + end) if text else None,
         line=line,
         more=sentence(more) if more else None,
-        named=check.mistake is not None,
+        named=named,
         visible=check.visible,
-        calls=tuple(calls_text(check.input)) if check.visible and isinstance(check.input, dict) else (),
+        calls=calls,
         values=values,
-        why=why,
+        why=why if named or values is not None else None,
     )
 
 
@@ -313,6 +322,8 @@ def report_view(report: Report, parts: Sequence[Part], lang: Language) -> Report
     texts = {part.name: part for part in parts}
     shown = tuple(_part_view(report, score.name, score.score, score.max_score, texts, lang) for score in report.parts)
     graded = report.status is ReportStatus.GRADED
+    first = _first(report, shown) if graded else None
+    shown = tuple(_explained_once(part, first) for part in shown)
     count = {status: sum(check.status is status for check in report.checks) for status in Status}
     total = report.timings_ms.get("total")
     return ReportView(
@@ -321,7 +332,7 @@ def report_view(report: Report, parts: Sequence[Part], lang: Language) -> Report
         max_score=report.max_score,
         parts=shown if graded else (),
         bar=score_bar(shown),
-        first=_first(report, shown) if graded else None,
+        first=first,
         failed=count[Status.FAILED],
         passed=count[Status.PASSED],
         not_reached=count[Status.NOT_REACHED],
@@ -355,6 +366,14 @@ def _part_view(
     checks = tuple(check_view(check, lang, why) for check in report.checks if check.part == name)
     title = part.title.say(lang) if part else name
     return PartView(name=name, title=title, score=score, max_score=most, checks=checks, why=why)
+
+
+def _explained_once(part: PartView, first: CheckView | None) -> PartView:
+    """The part with its mathematics at its first check that asks for it, or nowhere when it stands above all parts."""
+    told = first is not None and first.part == part.name and first.why is not None
+    asking = next((check.id for check in part.checks if check.why is not None), "")
+    keep = "" if told else asking
+    return replace(part, checks=tuple(c if c.id == keep else replace(c, why=None) for c in part.checks))
 
 
 def explanation(part: Part, lang: Language) -> Markup | None:

@@ -4,7 +4,8 @@ A stream begins with what is known already, so whoever comes back after a lost c
 process arrive at once through the bus; what another process does is seen by looking into the database every second.
 The same function serves REST and the pages.
 
-    state   {"state": "queued", "before": 3, "seconds": 4.2}     both null when not waiting
+    state   {"state": "queued", "before": 3, "seconds": 4.2}     both null when not waiting;
+                                                                 seconds also while no worker runs
     check   {"id", "status", "points", "max_points"}             once for each check; hidden ones only when released
     done    {}                                                   the report is stored; the stream ends
     progress {"done": 3, "total": 40, "state": "running"}        of a regrade
@@ -214,6 +215,7 @@ def _submission_view(
     who: Caller, submission_id: int, check: Callable[[Submission], None] = lambda submission: None
 ) -> _View:
     now = who.service.now()
+    idle = who.service.posture().workers == 0
     with who.service.store.read() as session:
         actor = access.still(session, who.actor)
         submission = access.submission(session, actor, submission_id)
@@ -231,7 +233,7 @@ def _submission_view(
             state={
                 "state": str(submission.state),
                 "before": None if place is None else place.before,
-                "seconds": None if place is None else place.seconds,
+                "seconds": None if place is None or idle else place.seconds,
             },
             checks={str(data["id"]): _shown_check(data) for data in checks},
             over=submission.state.final,

@@ -59,7 +59,7 @@ class Shell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignInPage:
-    """sign_in.html. after: address to go to afterwards. problem: why the last try failed."""
+    """sign_in.html. after: address to go to afterwards. problem: why the last try failed, or what was not taken."""
 
     after: str = "/"
     login: str = ""
@@ -110,12 +110,16 @@ class AccountPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CourseRow:
-    """A course of mine. role: student, ta, instructor or admin. next_due: the next deadline that is still open."""
+    """A course of mine. role: student, ta, instructor or admin. tz: of its times.
+
+    next_due: the next deadline that is still open, of an assignment that the reader has attempts left for.
+    """
 
     name: str
     title: str
     role: str
     assignments: int
+    tz: tzinfo
     next_due: datetime | None = None
     next_title: str = ""
 
@@ -200,7 +204,7 @@ class AttemptRow:
 class AssignmentPage:
     """assignment.html. statement: HTML of markup.statement. problem: why the last upload was refused.
 
-    attempts: newest first.
+    parts: what there is to earn, before anything has run. attempts: newest first.
     """
 
     course: str
@@ -208,6 +212,7 @@ class AssignmentPage:
     title: str
     statement: Markup
     work: Work
+    parts: tuple[PartView, ...] = ()
     attempts: tuple[AttemptRow, ...] = ()
     problem: str = ""
     pasted: str = ""
@@ -222,13 +227,14 @@ class AssignmentPage:
 class Waiting:
     """Before a verdict. before: jobs ahead; seconds: how long it will probably take, none when nobody knows yet.
 
-    planned: the checks to come.
+    planned: the checks to come. idle: no worker runs, so it waits for one.
     """
 
     state: Literal["queued", "grading"]
     before: int
     seconds: float | None
     planned: tuple[PartView, ...]
+    idle: bool = False
 
     @property
     def bar(self) -> tuple[Segment, ...]:
@@ -240,9 +246,10 @@ class Waiting:
 class SubmissionPage:
     """submission.html: one of `waiting` and `report` is there.
 
-    number: of this attempt; of: the attempt limit. counted: points that count after lateness, when this attempt is the
-    one that counts. reused_since: when the stored report of the same file was made. attempts: newest first.
-    previous: the attempt before this one, to compare with. student: whose it is, when that is not the reader.
+    number: of this attempt. limit, used: how many attempts there may be and were, what costs none aside.
+    counted: points that count after lateness, when this attempt is the one that counts. reused_since: when the stored
+    report of the same file was made. attempts: newest first. previous: the attempt before this one, to compare with.
+    student: whose it is, when that is not the reader.
     """
 
     id: int
@@ -250,7 +257,8 @@ class SubmissionPage:
     assignment: str
     title: str
     number: int
-    of: int | None
+    limit: int | None
+    used: int
     received_at: datetime
     file: str
     counting: CountingRule

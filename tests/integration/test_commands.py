@@ -20,13 +20,18 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from grader import cli, installation
-from grader.errors import UsageError
+from grader.errors import StoreError, UsageError
+from grader.service import publishing
+from grader.service.access import SHELL
 from grader.settings import Settings
 from grader.smoke import Client, ServerError
 from grader.store import migrating
+from grader.store.codec import pack
 from grader.store.engine import Store
+from grader.store.models import AuditEvent, Grade, Published
 from grader.stories import Story, load
 
 from .service import COURSE, NUMPY, SUMS, Kit, program
@@ -110,6 +115,7 @@ class TestUsers:
             (["A B", "Ada"], "the login 'a b' may hold"),
             (["new", ""], "needs a name"),
             (["new", "New", "--role", "boss"], "roles are student, ta"),
+            (["new", "New", "--role", "ta"], "name it with --course"),
             (["new", "New", "--course", "none"], "there is no course 'none'; there are: dl, other"),
         ],
     )
@@ -137,6 +143,23 @@ class TestUsers:
             actions = [row[0] for row in session.connection().exec_driver_sql("SELECT action FROM audit_events")]
         assert actions[-2:] == ["user.disable", "user.enable"]
 
+    def test_a_course_keeps_an_administrator_who_may_sign_in(self, run: Run) -> None:
+        refused(run("users", "disable", "root"), "root is the only administrator of dl who may sign in")
+        good(run("users", "add", "rita", "Rita", "--course", COURSE, "--role", "admin"))
+        good(run("users", "disable", "root"))
+        refused(run("users", "disable", "rita"), "rita is the only administrator of dl")
+        refused(run("course", "remove-member", "-c", COURSE, "rita"), "without an administrator")
+
+    def test_links_lead_to_where_the_service_was_started_last(
+        self, run: Run, kit: Kit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        installation.keep_address(kit.service.store, "http://127.0.0.1:8123")
+        assert good(run("users", "link", "ada")).out.startswith("http://127.0.0.1:8123/sign-in/link/")
+        installation.keep_address(kit.service.store, "https://grader.example.org")
+        assert good(run("users", "link", "ada")).out.startswith("https://grader.example.org/sign-in/link/")
+        monkeypatch.setenv("GRADER_PUBLIC_URL", "https://other.example.org")
+        assert good(run("users", "link", "ada")).out.startswith("https://other.example.org/sign-in/link/")
+
     def test_names_cannot_steer_the_terminal(self, run: Run, kit: Kit) -> None:
         with kit.service.store.write() as session:
             nasty = "Eve\x1b[2J\x07\u202egnp.exe\r\nroot"
@@ -158,7 +181,33 @@ class TestRoster:
         assert [(row["login"], row["change"], row["link"] is not None) for row in rows] == [
             ("nina", "new", True), ("bob", "changed", False),
         ]  # fmt: skip
+        assert rows[1]["changes"] == ["section: A -> C"]
         assert "Nothing to change." in good(run("roster", "import", file, "--course", COURSE)).out
+
+    def test_a_change_of_role_is_a_warning_of_its_own(self, run: Run, tmp_path: Path) -> None:
+        file = tmp_path / "people.csv"
+        file.write_text("login,name,section,role\nada,Ada Abel,A,instructor\n", encoding="utf-8")
+        would = good(run("roster", "import", file, "--course", COURSE, "--dry-run")).out
+        assert "\nWarning: ada: student -> instructor; their grades are no longer listed\n" in would
+        assert "role: student -> instructor" in " ".join(would.split())
+        ran = good(run("roster", "import", file, "--course", COURSE, "--json"))
+        assert ran.json[0]["changes"] == ["role: student -> instructor"]
+        assert "no longer listed" in ran.err
+
+    def test_new_links_for_those_who_never_came(self, run: Run, kit: Kit, tmp_path: Path) -> None:
+        assert "Everybody has signed in." in good(run("roster", "links", "--course", COURSE)).out
+        file = tmp_path / "people.csv"
+        file.write_text("login,name,email\nnina,=Nina,n@example.org\nada,Ada Abel,\n", encoding="utf-8")
+        first = good(run("roster", "import", file, "--course", COURSE, "--json")).json[0]["link"]
+        (row,) = good(run("roster", "links", "--course", COURSE, "--json")).json
+        assert (row["login"], row["name"], row["email"]) == ("nina", "=Nina", "n@example.org")
+        (line,) = csv.DictReader(io.StringIO(good(run("roster", "links", "--course", COURSE, "--csv")).out))
+        assert (line["login"], line["name"]) == ("nina", "'=Nina")
+        last = good(run("roster", "links", "--course", COURSE)).out.split()[-1]
+        with kit.browser() as browser:
+            paths = [link.removeprefix("http://127.0.0.1:8000") for link in (first, row["link"], line["link"], last)]
+            assert [browser.get(path).status_code for path in paths] == [404, 404, 404, 200]
+        refused(run("roster", "links", "--course", COURSE, "--csv", "--json"), "choose one")
 
     def test_wrong_lines_are_named_and_nothing_is_changed(self, run: Run, tmp_path: Path) -> None:
         file = tmp_path / "people.csv"
@@ -186,6 +235,11 @@ class TestToken:
 
 
 # Courses, grades ---------------------------------------------------------------------------------------------------
+
+
+def last_event(kit: Kit) -> AuditEvent:
+    with kit.service.store.read() as session:
+        return session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)).one()
 
 
 class TestCourse:
@@ -216,11 +270,69 @@ class TestCourse:
             (["publish", COURSE, "nothing"], "There is no assignment 'nothing'"),
             (["publish", COURSE, SUMS, "--due", "tomorrow"], "--due: 'tomorrow' is no time"),
             (["publish", COURSE, SUMS, "--release", "soon"], "--release: 'soon' is none of: at_once"),
-            (["publish", COURSE, SUMS, "--due", "1999-01-01"], "after the opening"),
+            (
+                ["publish", COURSE, SUMS, "--due", "1999-01-01"],
+                "due date 1999-01-01 00:00 has passed; it must be after",
+            ),
+            (["publish", COURSE, SUMS, "--attempts", 1001], "0 for any number"),
+            (["publish", COURSE, SUMS, "--attempts", -1], "0 for any number"),
+            (["publish", COURSE, SUMS, "--due", "none", "--late-days", 2], "give --due too"),
+            (["change", "--course", COURSE], "give --title, --timezone or both"),
+            (["change", "--course", COURSE, "--timezone", "Mars"], "no time zone 'Mars'"),
+            (["change", "--course", COURSE, "--title", " "], "title"),
+            (["remove-member", "--course", COURSE, "otto"], "Nobody called 'otto'"),
+            (["unpublish", "--course", COURSE, "none"], "there is no assignment 'none'"),
         ],
     )
     def test_what_cannot_be_done(self, run: Run, words: list[str], said: str) -> None:
         refused(run("course", *words), said)
+
+    def test_every_rule_is_said_with_the_offset_of_the_zone(self, run: Run) -> None:
+        good(run("course", "make", "nn", "--title", "Networks", "--timezone", "Asia/Shanghai", "--admin", "root"))
+        rules = ["--opens", "2026-01-05", "--due", "2036-12-24 23:59", "--late-days", 2, "--late-percent", 10]
+        said = good(run("course", "publish", "nn", SUMS, *rules, "--attempts", 1, "--release", "after_due")).out
+        assert said == (
+            "sums in nn: opens 2026-01-05 00:00 UTC+08:00, due 2036-12-24 23:59 UTC+08:00, 2 late days, each day costs "
+            "10% of the score, 1 attempt, the best counts, hidden checks are shown after due.\n"
+        )
+        passed = good(run("course", "publish", "nn", SUMS, "--due", "2026-02-01 12:00")).out
+        assert "Warning: the due date 2026-02-01 12:00 has passed." in passed
+
+    def test_a_title_and_a_zone_are_changed(self, run: Run, kit: Kit) -> None:
+        good(run("course", "change", "--course", COURSE, "--title", "Networks", "--timezone", "Asia/Tokyo"))
+        (row,) = (row for row in good(run("course", "list", "--json")).json if row["name"] == COURSE)
+        assert (row["title"], row["timezone"]) == ("Networks", "Asia/Tokyo")
+        event = last_event(kit)
+        assert (event.action, event.after) == ("course.change", {"title": "Networks", "timezone": "Asia/Tokyo"})
+
+    def test_a_member_who_handed_in_nothing_is_taken_out(self, run: Run, kit: Kit) -> None:
+        kit.hand_in("ada", program())
+        refused(run("course", "remove-member", "-c", COURSE, "ada"), "ada has handed in files")
+        good(run("course", "remove-member", "-c", COURSE, "bob"))
+        assert (last_event(kit).action, last_event(kit).subject) == ("roster.remove", "bob")
+        assert "bob" not in {row["login"] for row in good(run("users", "list", "-c", COURSE, "--json")).json}
+        assert good(run("grades", "-c", COURSE, "--student", "bob", "--json")).json == []
+        with kit.client("bob") as bob:
+            assert bob.get(f"/api/v1/courses/{COURSE}").status_code == 404
+        with kit.service.store.read() as session:
+            assert not session.scalars(select(Grade).where(Grade.user_id == kit.ids["bob"])).all()
+
+    def test_an_assignment_for_which_nothing_came_is_taken_back(self, run: Run, kit: Kit) -> None:
+        kit.hand_in("ada", program())
+        refused(run("course", "unpublish", "-c", COURSE, SUMS), "Files were handed in for sums")
+        good(run("course", "unpublish", "-c", COURSE, NUMPY))
+        assert (last_event(kit).action, last_event(kit).subject) == ("assignment.unpublish", NUMPY)
+        (row,) = (row for row in good(run("course", "list", "--json")).json if row["name"] == COURSE)
+        assert NUMPY not in row["assignments"]
+        assert {row["assignment"] for row in good(run("grades", "-c", COURSE, "--json")).json} >= {SUMS}
+
+    def test_a_score_that_was_set_stays(self, run: Run, kit: Kit) -> None:
+        with kit.service.store.write() as session:
+            published = session.scalars(select(Published).where(Published.name == NUMPY)).first()
+            assert published is not None
+            publishing.override(session, SHELL, published, "bob", 5, "oral", kit.service.now(), max_score=100)
+        refused(run("course", "remove-member", "-c", COURSE, "bob"), "A score was set by hand")
+        refused(run("course", "unpublish", "-c", COURSE, NUMPY), "A score was set by hand")
 
 
 class TestGrades:
@@ -407,6 +519,38 @@ class TestRestore:
         assert facts(kit.folder / "grader.sqlite") == before
         assert not list(kit.folder.glob("grader.sqlite.before-restore-*"))
 
+    @pytest.mark.parametrize(
+        ("table", "column", "said"),
+        [("blobs", "data", "is not what was handed in"), ("reports", "content", "cannot be read")],
+    )
+    def test_a_flipped_byte_is_found(
+        self, run: Run, kit: Kit, copy: Path, tmp_path: Path, table: str, column: str, said: str
+    ) -> None:
+        """SQLite itself does not notice: the pages hang together as before."""
+        with contextlib.closing(sqlite3.connect(copy)) as connection, connection:
+            number, data = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchone()
+            flipped = bytearray(data)
+            flipped[len(data) // 2] ^= 1
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (bytes(flipped), number))
+        before = facts(kit.folder / "grader.sqlite")
+        ran = run("restore", copy, "--yes")
+        assert (ran.code, ran.out) == (4, "")
+        assert f"{copy} is damaged: the " in ran.err
+        assert "submission 1" in ran.err
+        assert said in ran.err
+        assert facts(kit.folder / "grader.sqlite") == before
+        assert not list(kit.folder.glob("grader.sqlite.before-restore-*"))
+        damaged = Store(f"sqlite:///{copy}")
+        with pytest.raises(StoreError, match=said):
+            installation.backup(damaged, tmp_path / "another")
+        damaged.close()
+        assert not (tmp_path / "another").exists()
+
+    def test_an_upload_that_another_one_took_the_place_of_is_found(self, run: Run, copy: Path) -> None:
+        with contextlib.closing(sqlite3.connect(copy)) as connection, connection:
+            connection.execute("UPDATE blobs SET data = ?", (pack(program(salt="another")),))
+        assert "is not what was handed in" in run("restore", copy, "--yes").err
+
     def test_what_is_no_backup(self, run: Run, tmp_path: Path) -> None:
         (tmp_path / "text").write_text("hello")
         refused(run("restore", tmp_path / "text", "--yes"), "is not an SQLite database")
@@ -427,7 +571,7 @@ class TestRestore:
     def test_not_while_it_is_used(self, run: Run, kit: Kit, copy: Path) -> None:
         with installation.using(kit.folder / "grader.sqlite"):
             ran = run("restore", copy, "--yes")
-        assert ran.code == 2
+        assert (ran.code, ran.out) == (2, "")
         assert "is in use by grader serve, grader worker or another command; stop it first" in ran.err
 
     def test_it_asks_first(self, run: Run, kit: Kit, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,6 +257,18 @@ def test_a_roster_is_shown_first_and_then_applied_with_links(kit: Kit) -> None:
     assert kit.browser().get(links[0].partition("127.0.0.1")[2].partition("/")[2].join(["/", ""])).status_code == 200
 
 
+def test_a_roster_in_gbk_keeps_its_names_when_it_is_applied(kit: Kit) -> None:
+    browser = kit.browser("teacher")
+    file = ("roster.csv", "学号,姓名\r\nnew.two,王小明\r\n".encode("gbk"))
+    shown = browser.post(f"{HERE}/roster/preview", data={"csrf": kit.csrf(browser)}, files={"file": file})
+    assert "王小明" in shown.text
+    sent = re.search(r'name="roster" value="([^"]*)"', shown.text)
+    assert sent is not None
+    assert post(kit, "teacher", f"{HERE}/roster", roster=sent[1]).status_code == 200
+    with kit.service.store.read() as session:
+        assert session.scalars(select(User.name).where(User.login == "new.two")).all() == ["王小明"]
+
+
 def test_a_wrong_roster_names_its_lines_and_changes_nothing(kit: Kit) -> None:
     shown = post(kit, "teacher", f"{HERE}/roster/preview", pasted="login,name\nAda Abel,x\nada,Ada\nada,Ada\n")
     assert shown.status_code == 422

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from grader.errors import Conflict, Forbidden, GraderError, Invalid
-from grader.service import access, roster
-from grader.service.access import Actor
+from grader.service import access, accounts, roster
+from grader.service.access import SHELL, Actor
 from grader.store.models import AuditEvent, Course, Enrolment, Grade, SignInLink, User
 from grader.store.states import Role
 
@@ -54,6 +54,9 @@ def test_a_file_enrols_everybody_with_a_link_and_a_row_for_each_assignment(kit: 
         (HEAD + b'x1,"Ada,,,\n', 2, "CSV"),
         (HEAD + b"x1,Ada\x07,,,\n", 2, "name"),
         (HEAD + b"x1,Ada,," + b"s" * 41 + b",\n", 2, "section"),
+        (HEAD + b"x1,Ada,,,\nx2,Bo,,,ta,,\n", 3, "Line 3 has 7 fields, the first line has 5."),
+        (HEAD + b"x1\n", 2, "Line 2 has 1 fields, the first line has 5."),
+        (HEAD + b"2.0261E+11,Ada,,,\n", 2, "Excel has turned the number into 2.0261E+11; format the column as text"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_changed(kit: Kit, data: bytes, line: int, said: str) -> None:
@@ -72,8 +75,38 @@ def test_a_preview_tells_new_from_changed_and_changes_nothing(kit: Kit) -> None:
         course = session.scalars(select(Course).where(Course.name == "dl")).one()
         shown = roster.preview(session, kit.actor("teacher"), course, data)
     assert (set(shown.new), set(shown.changed), shown.same) == ({"new"}, {"bob"}, 1)
+    assert shown.changes == {"bob": {"section": ("A", "B")}}
     assert not shown.errors
+    assert not shown.warnings
     assert "new" not in logins(kit)
+
+
+def test_a_preview_warns_of_every_change_of_role(kit: Kit) -> None:
+    data = HEAD + b"ada,Ada Abel,,A,ta\ntina,Tina Tal,,A,student\ntom,Tom Thorn,,B,instructor\nnew,Neu,,,ta\n"
+    with kit.service.store.read() as session:
+        course = session.scalars(select(Course).where(Course.name == "dl")).one()
+        warnings = roster.preview(session, kit.actor("root"), course, data).warnings
+    assert [(warning.line, warning.text.en) for warning in warnings] == [
+        (2, "ada: student -> ta; their grades are no longer listed"),
+        (3, "tina: ta -> student; they are listed in the grades"),
+        (4, "tom: ta -> instructor"),
+    ]
+
+
+def test_who_has_signed_in_gets_no_link(kit: Kit) -> None:
+    with kit.service.store.write() as session:
+        for login in ("came", "waits"):
+            user = roster.add_user(session, SHELL, roster.person(login, "New"), kit.service.now())
+            token = accounts.make_link(session, user, kit.service.now())
+            if login == "came":
+                accounts.use_link(session, token, kit.service.now())
+    done = apply(kit, SHELL, b"login,name\ncame,New\nwaits,New\nunknown,New\n")
+    assert set(done.links) == {"waits", "unknown"}
+    with kit.service.store.write() as session:
+        course = session.scalars(select(Course).where(Course.name == "dl")).one()
+        made = {user.login: token for user, token in roster.new_links(session, SHELL, course, kit.service.now())}
+        assert set(made) == {"waits", "unknown"}
+        assert accounts.use_link(session, made["waits"], kit.service.now()).login == "waits"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,19 @@ class TestTakingOnly:
         assert grader(running.folder, "course", "list", "--json").stdout.strip() == "[]"
         assert any("grader course make" in line for line in running.out)
 
+    def test_commands_make_links_to_where_it_is_reached(self, start: Start) -> None:
+        running = start("serve", GRADER_SLOTS="0")
+        assert grader(running.folder, "users", "link", "admin").stdout.startswith(f"{running.url}/sign-in/link/")
+        running.stop()
+        start("serve", GRADER_SLOTS="0", GRADER_PUBLIC_URL="https://grader.example.org").stop()
+        link = grader(running.folder, "users", "link", "admin").stdout
+        assert link.startswith("https://grader.example.org/sign-in/link/")
+
+    def test_a_misspelled_setting_is_named(self, start: Start) -> None:
+        running = start("serve", GRADER_SLOTS="0", GRADER_PUBLICURL="https://a.example", GRADER_SMOKE_TOKEN="x")
+        (said,) = [line for line in running.out if "is not a setting" in line]
+        assert said.endswith("GRADER_PUBLICURL is not a setting; did you mean GRADER_PUBLIC_URL?")
+
     def test_others_on_the_machine_cannot_read_the_data(self, start: Start) -> None:
         running = start("serve", GRADER_SLOTS="0")
         assert stat.S_IMODE(running.folder.stat().st_mode) == 0o700

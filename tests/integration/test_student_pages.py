@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from .service import COURSE, HIDDEN_CHECK, PASSWORD, SUMS, Kit, program
+from .service import COURSE, HIDDEN_CHECK, NUMPY, PASSWORD, SUMS, TENSORFLOW, Kit, program
 
 SHEET = f"/courses/{COURSE}/assignments/{SUMS}"
 
@@ -138,3 +138,100 @@ def test_a_password_is_changed_with_the_old_one_only(kit: Kit) -> None:
     saved = send(kit, ada, "/account/password", current=PASSWORD, password="three green boats")
     assert saved.headers["location"] == "/account?saved=1"
     assert kit.browser().get("/account").status_code == 303
+
+
+def test_the_next_deadline_is_in_the_zone_of_its_course_and_one_that_can_still_be_met(kit: Kit) -> None:
+    due = datetime(2030, 5, 6, 15, 59, tzinfo=UTC)
+    kit.rules(NUMPY, due_at=None)
+    kit.rules(TENSORFLOW, due_at=due + timedelta(days=1))
+    kit.rules(due_at=due, attempt_limit=1)
+    ada = kit.browser("ada")
+    assert "Sums and differences, " in ada.get("/courses").text
+    assert "Mon 6 May 2030, 23:59 China Standard Time" in ada.get("/courses").text
+    for address in (SHEET, f"/courses/{COURSE}"):
+        assert "Mon 6 May 2030, 23:59 China Standard Time" in ada.get(address).text
+    kit.hand_in("ada")
+    assert "Tue 7 May 2030, 23:59 China Standard Time" in ada.get("/courses").text
+    assert "Mon 6 May 2030" in kit.browser("bob").get("/courses").text
+    bob = kit.browser("bob")
+    bob.cookies.set("lang", "zh")
+    assert "2030年5月6日 周一 23:59（中国标准时间）" in bob.get("/courses").text
+
+
+def test_a_file_sent_after_the_session_ended_is_said_to_be_lost(kit: Kit) -> None:
+    gone = kit.browser()
+    refused = upload(kit, gone, program())
+    assert refused.status_code == 401
+    assert "your file was not handed in" in refused.text
+    assert f'name="next" value="{SHEET}"' in refused.text
+    again = send(kit, gone, "/sign-in", login="ada", password=PASSWORD, next=SHEET)
+    assert again.headers["location"] == SHEET
+    assert "Your attempts" not in gone.get(SHEET).text
+
+
+def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(kit: Kit) -> None:
+    gone = kit.browser()
+    for referer, after in (
+        (f"{kit.url}/account?first=1", "/account?first=1"),
+        ("http://evil.example/x", "/account/password"),
+    ):
+        refused = gone.post("/account/password", data={"password": "x"}, headers={"Referer": referer})
+        assert refused.status_code == 401
+        assert "was not saved" in refused.text
+        assert f'name="next" value="{after}"' in refused.text
+
+
+def test_what_costs_no_attempt_is_numbered_and_not_counted(kit: Kit) -> None:
+    kit.rules(attempt_limit=3)
+    kit.hand_in("ada", program(kind="not_gradable"))
+    kit.grade()
+    last = [kit.hand_in("ada", program(salt=str(at))) for at in range(3)][-1]
+    kit.grade()
+    page = kit.browser("ada").get(f"/submissions/{last}").text
+    assert "<h1>Attempt 4</h1>" in page
+    assert "3 of 3 attempts used" in page
+    staff = kit.browser("tina").get(f"/submissions/{last}").text
+    assert "<h1>Ada Abel, attempt 4</h1>" in staff
+    assert "3 of 3 attempts used" in staff
+    ada = kit.browser("ada")
+    ada.cookies.set("lang", "zh")
+    assert "已用 3 次提交机会，共 3 次" in ada.get(f"/submissions/{last}").text
+
+
+def test_without_a_worker_no_time_is_promised(kit: Kit) -> None:
+    kit.hand_in("bob", program())
+    kit.grade()  # now the service knows how long a grading takes
+    taken = kit.hand_in("ada", program(salt="1"))
+    for login, says in (("ada", "will be graded as soon as it runs again"), ("tina", "The file is stored and waits")):
+        page = kit.browser(login).get(f"/submissions/{taken}").text
+        assert says in page
+        assert ", about " not in re.sub(r'data-about="[^"]*"', "", page)
+    with kit.browser("ada").stream("GET", f"/submissions/{taken}/events") as events:
+        state = next(line for line in events.iter_lines() if line.startswith("data: "))
+    assert json.loads(state.removeprefix("data: ")) == {"state": "queued", "before": 0, "seconds": None}
+
+
+def test_a_long_history_is_folded_and_whole(kit: Kit) -> None:
+    numbers = [kit.hand_in("ada", program(salt=str(at))) for at in range(12)]
+    page = kit.browser("ada").get(SHEET).text
+    assert "4 earlier attempts" in page
+    assert all(f'href="/submissions/{number}"' in page for number in numbers)
+    assert '<details class="earlier" open>' in kit.browser("ada").get(f"/submissions/{numbers[0]}").text
+    assert '<details class="earlier">' in page
+
+
+def test_an_upload_that_came_too_fast_is_refused_on_its_page(kit: Kit) -> None:
+    kit.service.uploads_a_minute = 1
+    ada = kit.browser("ada")
+    assert send(kit, ada, SHEET, pasted="x = 1").status_code == 303
+    refused = send(kit, ada, SHEET, pasted="x = 2")
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"].isdigit()
+    assert refused.text.count("uploads in a minute") == 1
+    assert ">x = 2</textarea>" in refused.text
+
+
+def test_the_points_of_the_parts_stand_on_the_sheet(kit: Kit) -> None:
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td class="num">(\d+)</td><td class="num">(\d+)</td>',
+                      kit.browser("ada").get(SHEET).text)  # fmt: skip
+    assert rows == [("add: the sum", "1", "40"), ("subtract: the difference", "1", "30"), ("Together", "2", "70")]

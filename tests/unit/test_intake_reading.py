@@ -260,3 +260,22 @@ class TestZips:
         limits = UploadLimits(json_containers=20)
         data = zipped({f"m{i}.ipynb": notebook("a=1") for i in range(20)})
         assert "too much code" in refusal("hw.zip", data, limits).text.en
+
+
+def test_two_different_answers_in_a_zip_are_not_guessed_between() -> None:
+    """Which of draft and final counts decides about the grade; the same answer twice is no question."""
+    draft, final = b"def softmax(x):\n    return 0\n", b"def softmax(x):\n    return x\n"
+    with pytest.raises(NotGradable) as caught:
+        read_upload("homework.zip", zipped({"draft.py": draft, "final.py": final}), ["softmax"])
+    assert "draft.py" in caught.value.text.en
+    assert "final.py" in caught.value.text.zh
+    same = read_upload("homework.zip", zipped({"a/draft.py": final, "b/final.py": final}), ["softmax"])
+    assert same.source.name == "draft.py"
+    helper = {"main.py": b"from parts import exp\n" + final, "parts.py": b"def exp(x):\n    return x\n"}
+    assert read_upload("homework.zip", zipped(helper), ["softmax"]).source.name == "main.py"
+
+
+def test_conflict_marks_of_git_are_named() -> None:
+    cells = notebook("x = 1").replace(b'"cells"', b'\n<<<<<<< HEAD\n"cells"')
+    assert "git" in refusal("hw.ipynb", cells).text.en
+    assert "download it again" in refusal("hw.ipynb", notebook("x = 1")[:-3]).text.en

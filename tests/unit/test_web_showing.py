@@ -134,7 +134,7 @@ def test_what_costs_most_comes_first_and_failures_before_what_was_not_reached() 
         report(
             check("a", Status.NOT_REACHED, 50, "Not run."),
             check("b", Status.FAILED, 5, "Off."),
-            check("c", Status.FAILED, 10, "Off."),
+            check("c", Status.FAILED, 10, "Off.", got=1, expected=2),
             check("d", Status.PASSED, 99),
         ),
         [PART],
@@ -146,6 +146,40 @@ def test_what_costs_most_comes_first_and_failures_before_what_was_not_reached() 
     assert shown.parts[0].title == "the part"
     assert shown.first.why is not None
     assert "<math" in shown.first.why
+
+
+def test_the_mathematics_stands_once_and_where_it_explains_something() -> None:
+    off, named = {"got": 1, "expected": 2}, {"mistake": "m"}
+    shown = report_view(
+        report(
+            check("raised", Status.FAILED, 1, "f raised E."),
+            check("off", Status.FAILED, 5, "Off.", **off),
+            check("named", Status.FAILED, 9, "Swapped.", **named),
+        ),
+        [PART],
+        "en",
+    )
+    assert shown.first is not None
+    assert (shown.first.id, shown.first.why is None) == ("named", False)
+    assert [c.why for c in shown.parts[0].checks] == [None, None, None]
+    below = report_view(
+        report(
+            check("raised", Status.FAILED, 9, "f raised E."),
+            check("off", Status.FAILED, 5, "Off.", **off),
+            check("named", Status.FAILED, 1, "Swapped.", **named),
+        ),
+        [PART],
+        "en",
+    )
+    assert [c.why is None for c in below.parts[0].checks] == [True, False, True]
+
+
+def test_a_function_that_is_not_there_was_called_with_nothing() -> None:
+    call = {"call": "f", "args": [1]}
+    missing = check("a", Status.FAILED, 1, "f is not defined; your file defines g.", input=call)
+    raised = check("a", Status.FAILED, 1, "f raised NameError: name 'np' is not defined; no.", input=call)
+    assert showing.check_view(missing, "zh").calls == ()
+    assert showing.check_view(raised, "en").calls == ("f(1)",)
 
 
 def test_full_marks_leave_nothing_to_fix() -> None:

@@ -163,7 +163,7 @@ def before_of(cursor: str | None) -> int | None:
         word, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(":")
     except ValueError:
         word, number = "", ""
-    if word != "id" or not number.isdigit() or not 0 < int(number[:20]) <= MOST_ID:
+    if word != "id" or not number.isdigit() or len(number) > 19 or not 0 < int(number) <= MOST_ID:
         raise Invalid(
             "cursor", "This cursor is not one that an earlier page gave.", "这个 cursor 不是之前的某一页给出的。"
         )

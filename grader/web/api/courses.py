@@ -160,7 +160,7 @@ def change(
     with who.service.store.write() as session:
         published = access.published(session, who.actor, course, name, Role.INSTRUCTOR)
         need_scope(who.actor, Scope.MANAGE)
-        publishing.change(session, who.actor, published, _rules(body), who.now)
+        publishing.change(session, who.actor, published, _rules(body), who.now, body.reason)
         return _assignment(session, who, published, course, language(who, lang))
 
 

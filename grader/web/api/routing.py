@@ -7,15 +7,18 @@ the client does not want 406: before anything of the request is read.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from grader.errors import Refused
+from grader.errors import Invalid, Refused
+from grader.sandbox.child import clean_text
 from grader.web.api.metrics import metrics_of
 
 JSON, FORM, CSV = "application/json", "multipart/form-data", "text/csv"
@@ -45,6 +48,7 @@ class Route(APIRoute):
         body = (self.openapi_extra or {}).get("requestBody", {}).get("content", {})
         self.takes = tuple(body) or ((JSON,) if self.body_field is not None else ())
         self.gives = _given(self)
+        self.asks = frozenset(_asked(self.dependant))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status = time.perf_counter(), 500
@@ -71,6 +75,13 @@ class Route(APIRoute):
     def _check(self, scope: Scope) -> None:
         if scope["method"] not in (self.methods or ()):
             raise HTTPException(405, headers={"Allow": ", ".join(_allowed(scope))})
+        for name in QueryParams(scope["query_string"]):
+            if name not in self.asks:  # a misspelt filter must not look like an answer to it
+                known = ", ".join(sorted(self.asks)) or "-"
+                raise Invalid(
+                    clean_text(name, 60), f"There is no parameter {clean_text(name, 60)!r}. Parameters are: {known}.",
+                    f"没有参数 {clean_text(name, 60)!r}。可用的参数：{known}。",
+                )  # fmt: skip
         headers = Headers(scope=scope)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.takes and kind not in self.takes:
@@ -80,6 +91,13 @@ class Route(APIRoute):
         if accept.strip() and not any(wants(accept, kind) for kind in self.gives):
             names = ", ".join(self.gives)
             raise NotAcceptable(f"The answer is {names}; Accept must allow it.", f"返回内容为 {names}，Accept 须允许。")
+
+
+def _asked(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters of a route and of what it depends on."""
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for other in dependant.dependencies:
+        yield from _asked(other)
 
 
 def _given(route: APIRoute) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def _preview(who: Caller, course: str, data: bytes) -> Response:
         found = roster.preview(session, who.actor, of, data)
         known = {user.login: _person(enrolment, user) for enrolment, user in roster.people(session, of.id)}
     shown = RosterPreview(
-        text=data.decode("utf-8-sig", "replace"),
+        text=roster.decoded(data) or "",
         entries=tuple(
             _entry(person, known.get(person.login))
             for person in found.people
@@ -103,6 +103,7 @@ def _preview(who: Caller, course: str, data: bytes) -> Response:
         ),
         unchanged=found.same,
         errors=tuple(RosterError(line=error.line, text=error.text.say(who.lang)) for error in found.errors),
+        warnings=tuple(warning.text.say(who.lang) for warning in found.warnings),
     )
     return _roster(who, course, preview=shown, status=422 if found.errors else 200)
 
@@ -191,18 +192,30 @@ _FIELDS = ("opens_at", "due_at", "late_days", "late_percent", "attempt_limit", "
 
 @router.post("/courses/{course}/deadlines/{name}")
 def change_terms(who: Visitor, course: str, name: str, form: Form) -> Response:
+    """New terms that change scores are shown first, and hold when they are sent again."""
     typed = {key: field(form, key) for key in _FIELDS}
+    sure, reason = field(form, "sure") == "yes", field(form, "reason").strip()[:1000]
+    scores = 0
     try:
         with who.service.store.write() as session:
             published = access.published(session, who.actor, course, name, Role.INSTRUCTOR)
-            publishing.change(session, who.actor, published, _rules(typed, published.course, published), who.now)
+            rules = _rules(typed, published.course, published)
+            if not sure and (scores := publishing.effect(session, who.actor, published, rules, who.now)):
+                raise Invalid(
+                    "form",
+                    f"Nothing is saved yet: this changes the scores of {scores} students. Say why and save again.",
+                    f"尚未保存：这会改变 {scores} 名学生的分数。请写明原因后再次保存。",
+                )
+            if sure and not reason:
+                raise Invalid("reason", "Say why; the log keeps it.", "请写明原因，日志会保存。")
+            publishing.change(session, who.actor, published, rules, who.now, reason)
     except Invalid as error:
         refused = TermsForm(
             name=name, title=name, opens_at=typed["opens_at"], due_at=typed["due_at"], late_days=typed["late_days"],
             late_percent=typed["late_percent"], attempt_limit=typed["attempt_limit"],
             counting=_word(typed["counting"], Counting, Counting.BEST),
             release=_word(typed["release"], Release, Release.AT_ONCE),
-            problems={error.field: error.text.say(who.lang)},
+            problems={error.field: error.text.say(who.lang)}, sure=sure or scores > 0, reason=reason,
         )  # fmt: skip
         return _deadlines(who, course, refused=refused)
     return RedirectResponse(f"/courses/{course}/deadlines?saved={name}#{name}", 303)

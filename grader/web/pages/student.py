@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from grader.assignments import Assignment
-from grader.errors import Conflict, Invalid, NotFound, Refused, TooLarge
+from grader.errors import Conflict, Invalid, NotFound, Refused, TooLarge, TooMany
 from grader.service import access, submitting
 from grader.service.submitting import Upload
 from grader.store.codec import unpack
@@ -21,6 +21,7 @@ from grader.web.dependencies import Caller, Form, RowId, Visitor, field, upload_
 from grader.web.filling import Reader
 from grader.web.markup import statement
 from grader.web.pages import staff_submission
+from grader.web.showing import planned
 
 router = APIRouter()
 
@@ -72,6 +73,7 @@ def _assignment_page(
         published = access.published(session, who.actor, course, name)
         work = filling.work(session, _reader(who), published)
         rows = filling.attempts(session, _reader(who), published, who.actor.user_id or 0)
+        everything = _reader(who).sees_all(published, work.due_at)
     if work.state == "not_open" and not who.actor.is_staff(found.id):
         raise NotFound("This assignment is not open yet.", "这个作业还没有开放。")
     sheet = who.service.catalogue.get(name)
@@ -81,12 +83,16 @@ def _assignment_page(
         title=sheet.title.say(who.lang),
         statement=statement(sheet.statement(who.lang), "表格" if who.lang == "zh" else "Table"),
         work=work,
+        parts=planned(sheet, who.lang, hidden=everything),
         attempts=rows,
         problem=refused.text.say(who.lang) if refused else "",
         pasted=pasted,
     )
     status = refused.http_status if refused else 200
-    return who.page("assignment.html", page, course=found, section="assignments", status=status)
+    answer = who.page("assignment.html", page, course=found, section="assignments", status=status)
+    if isinstance(refused, TooMany):
+        answer.headers["Retry-After"] = str(refused.retry_after_s)
+    return answer
 
 
 @router.post("/courses/{course}/assignments/{name}")
@@ -95,7 +101,7 @@ async def hand_in(who: Visitor, course: str, name: str, form: Form) -> Response:
     try:
         upload = await _uploaded(form)
         taken = await run_in_threadpool(_accept, who, course, name, upload)
-    except (Invalid, Conflict, TooLarge) as refused:
+    except (Invalid, Conflict, TooLarge, TooMany) as refused:
         pasted = field(form, "pasted")
         return await run_in_threadpool(_assignment_page, who, course, name, refused=refused, pasted=pasted)
     return RedirectResponse(f"/submissions/{taken}", 303)

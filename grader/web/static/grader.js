@@ -36,6 +36,7 @@
       text.textContent = holder.dataset.grading;
       return;
     }
+    if (event.seconds === null && "idle" in holder.dataset) return;  // the page says already that it waits for a worker
     const about = event.seconds ? fill(holder.dataset.about, { seconds: Math.ceil(event.seconds) }) : "";
     text.textContent = fill(holder.dataset[event.before ? "queued" : "next"], { before: event.before }) + about;
   };
@@ -120,6 +121,7 @@
       show("", [form.dataset.looking]);
       try {
         const answer = await fetch(form.dataset.look, { method: "POST", body, credentials: "same-origin" });
+        if (answer.status === 401 && mine === asked) return show("bad", [form.dataset.signedOut]);
         const found = answer.ok ? await answer.json() : { kind: "", lines: [] };
         if (mine === asked) show(found.kind, found.lines);
       } catch {
@@ -192,6 +194,7 @@
     form.addEventListener("submit", (event) => {
       if (!input.files.length && !pasted.value.trim()) {
         event.preventDefault();
+        show("bad", [form.dataset.empty]);
         input.focus();
         return;
       }
