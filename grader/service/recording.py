@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from grader.assignments import Assignment
 from grader.reports import Report, ReportStatus
-from grader.service.access import Actor
 from grader.store.codec import pack_report, unpack_report
 from grader.store.models import (
     Enrolment,
@@ -210,7 +209,3 @@ def student_count(session: Session, course_id: int) -> int:
         session.scalar(select(func.count()).where(Enrolment.course_id == course_id, Enrolment.role == Role.STUDENT))
         or 0
     )
-
-
-def sees_everything(actor: Actor, published: Published) -> bool:
-    return actor.is_staff(published.course_id)
