@@ -1,4 +1,4 @@
-"""How fast gradings go: a guess for whoever decides whether to start many of them."""
+"""Who grades now, and how fast gradings go: a guess for whoever decides whether to start many of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from grader.store.states import JobState
 
 _RECENT = 50
 _SILENT = timedelta(seconds=20)
+
+
+def alive(worker: Worker, now: datetime) -> bool:
+    """Whether a worker has announced itself of late."""
+    return worker.seen_at > now - _SILENT
+
+
+def living(session: Session, now: datetime) -> list[Worker]:
+    """The workers that have announced themselves of late."""
+    return list(session.scalars(select(Worker).where(Worker.seen_at > now - _SILENT)))
 
 
 def seconds_each(session: Session, published: Published, now: datetime) -> float | None:
@@ -34,6 +44,5 @@ def seconds_each(session: Session, published: Published, now: datetime) -> float
     seconds = [(end - start).total_seconds() for start, end in spans if start is not None and end is not None]
     if not seconds:
         return None
-    workers = session.scalars(select(Worker).where(Worker.seen_at > now - _SILENT))
-    at_once = sum(int(worker.detail.get("slots", 1)) for worker in workers)
+    at_once = sum(int(worker.detail.get("slots", 1)) for worker in living(session, now))
     return sum(seconds) / len(seconds) / max(1, at_once)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from grader.store.models import Enrolment, Grade, Published, StoredCheck, StoredReport, Submission, User
@@ -93,7 +93,7 @@ def statistics(session: Session, published: Published, max_score: float) -> Stat
     )
 
 
-def _student(published: Published):  # type: ignore[no-untyped-def]
+def _student(published: Published) -> ColumnElement[bool]:
     return and_(
         Enrolment.user_id == Grade.user_id, Enrolment.course_id == published.course_id, Enrolment.role == Role.STUDENT
     )
@@ -113,7 +113,7 @@ def histogram(scores: list[float], max_score: float) -> tuple[Bin, ...]:
     return tuple(Bin(low=i * width, high=(i + 1) * width, count=counts[i]) for i in range(_BINS))
 
 
-def _counting(published: Published):  # type: ignore[no-untyped-def]
+def _counting(published: Published) -> Select[int | None]:
     """Current reports of the submissions that count."""
     return (
         select(Submission.report_id)

@@ -7,6 +7,7 @@ a dependency: waiting writers would fill the pool of threads that the one who wr
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,10 +17,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.responses import HTMLResponse, Response
 
-from grader.errors import Invalid, NotSignedIn, Refused
+from grader.errors import Invalid, NotSignedIn
 from grader.reports import Language
 from grader.service import accounts
 from grader.service.access import Actor, Scope, actor_of
@@ -115,15 +117,22 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
     A file in it has at most the size that the guard lets through and waits on disk, not in memory.
     """
     security.check_source(request, service_of(request).public_url)
-    form = await parse_form(request)
-    try:
+    async with opened_form(request) as form:
         security.check_form(request, form.get("csrf"), service_of(request).secret)
+        yield form
+
+
+@asynccontextmanager
+async def opened_form(request: Request) -> AsyncIterator[FormData]:
+    """A form, whose file is gone from the disk afterwards. Raises Invalid."""
+    form = await _parse_form(request)
+    try:
         yield form
     finally:
         await form.close()
 
 
-async def parse_form(request: Request) -> FormData:
+async def _parse_form(request: Request) -> FormData:
     """Raises Invalid for a form that cannot be read.
 
     Texts are in UTF-8. The parser would take any codec that Python has, some of which need time that grows with the
@@ -136,12 +145,8 @@ async def parse_form(request: Request) -> FormData:
         return await request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES)
     except MultiPartException as error:
         raise Invalid("form", f"The form cannot be read: {error.message}", f"无法读取表单：{error.message}") from None
-    except Refused:
-        raise
-    except Exception as error:
-        if type(error).__name__ == "HTTPException":  # starlette turns its parser's complaint into one
-            raise Invalid("form", "The form cannot be read.", "无法读取表单。") from error
-        raise
+    except HTTPException as error:  # starlette turns its parser's complaint into one
+        raise Invalid("form", "The form cannot be read.", "无法读取表单。") from error
 
 
 Form = Annotated[FormData, Depends(read_form)]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-
-from sqlalchemy import select
+from datetime import UTC, datetime
 
 from grader.events import Bus
 from grader.queue import Queue
 from grader.sandbox.limits import Mode
+from grader.service import pace
 from grader.service.catalogue import Catalogue
 from grader.store.engine import Store
-from grader.store.models import Worker as WorkerRow
 
 _LOOK_S = 5.0
-_SILENT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +65,7 @@ class Service:
 
     def _look(self) -> Posture:
         with self.store.read() as session:
-            rows = session.scalars(select(WorkerRow).where(WorkerRow.seen_at > self.now() - _SILENT)).all()
+            rows = pace.living(session, self.now())
         modes = sorted((Mode(row.mode) for row in rows if row.mode), reverse=True)
         missing = dict.fromkeys(layer for row in rows for layer in row.detail.get("missing", ()))
         return Posture(mode=modes[0] if modes else None, missing=tuple(missing), workers=len(rows))

@@ -30,8 +30,7 @@ from grader.web.api.staff_schemas import (
     RosterAnswer,
 )
 from grader.web.api.submissions import need_any
-from grader.web.api.uploads import read_form
-from grader.web.dependencies import Caller, TokenHolder, roster_of
+from grader.web.dependencies import Caller, TokenHolder, opened_form, roster_of
 
 router = make_router("people")
 _MOST_BYTES = 2 << 20
@@ -103,7 +102,7 @@ def _course(session: Session, who: Caller, name: str) -> Course:
 async def _data(request: Request) -> bytes:
     """The file of a form, or the body itself. Raises Invalid, TooLarge."""
     if request.headers.get("content-type", "").lower().startswith(FORM):
-        async with read_form(request) as form:
+        async with opened_form(request) as form:
             return await roster_of(form)
     data = bytearray()
     async for chunk in request.stream():

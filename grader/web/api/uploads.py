@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
-from starlette.requests import Request
 
 from grader.reports import Language
 from grader.service import access, showing, submitting
@@ -21,7 +17,7 @@ from grader.web import streams
 from grader.web.api.answers import language, place_answer, problems, report_answer, submission_fields
 from grader.web.api.parameters import AssignmentName, CourseName, IdempotencyKey, Lang, Prefer
 from grader.web.api.routing import FORM, make_router
-from grader.web.dependencies import Caller, TokenHolder, parse_form, upload_of
+from grader.web.dependencies import Caller, TokenHolder, opened_form, upload_of
 from grader.web.schemas import HandedIn
 
 router = make_router("submissions")
@@ -49,16 +45,6 @@ _BODY = {
         },
     }
 }
-
-
-@asynccontextmanager
-async def read_form(request: Request) -> AsyncIterator[FormData]:
-    """A form, whose file is gone from the disk when it has been read. Raises Invalid."""
-    form = await parse_form(request)
-    try:
-        yield form
-    finally:
-        await form.close()
 
 
 def wait_of(prefer: str | None) -> int:
@@ -100,7 +86,7 @@ async def hand_in(
     will be graded, whatever happens to the server. With `Prefer: wait=N` the answer waits up to N seconds for the
     verdict. Repeat a request that got lost with the same `Idempotency-Key`: the file is handed in once. Needs the scope
     submit."""
-    async with read_form(who.request) as form:
+    async with opened_form(who.request) as form:
         upload = await upload_of(form)
     submission_id, repeated = await run_in_threadpool(_accept, who, course, name, upload, idempotency_key)
     wait_s = wait_of(prefer)

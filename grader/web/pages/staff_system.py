@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from grader import __version__
 from grader.errors import Forbidden
-from grader.service import access, audit
+from grader.service import access, audit, pace
 from grader.store.models import Job, Worker
 from grader.store.states import JobState, Role
 from grader.web import audit_words
@@ -24,7 +24,6 @@ router = APIRouter()
 
 EVENTS = 50  # a page
 _FAILED = 20
-_SILENT = timedelta(seconds=20)
 
 
 @router.get("/courses/{course}/audit")
@@ -84,7 +83,7 @@ def show_system(who: Visitor) -> Response:
                 slots=int(w.detail.get("slots", 1)),
                 started_at=w.started_at,
                 seen_at=w.seen_at,
-                alive=w.seen_at > who.now - _SILENT,
+                alive=pace.alive(w, who.now),
             )
             for w in workers
         ),

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from grader.assignments import Assignment
@@ -99,20 +98,12 @@ def _assignment_page(
 async def hand_in(who: Visitor, course: str, name: str, form: Form) -> Response:
     """Takes a file or pasted code; what is refused is said on the same page, with the pasted code kept."""
     try:
-        upload = await _uploaded(form)
+        upload = await upload_of(form)
         taken = await run_in_threadpool(_accept, who, course, name, upload)
     except (Invalid, Conflict, TooLarge, TooMany) as refused:
         pasted = field(form, "pasted")
         return await run_in_threadpool(_assignment_page, who, course, name, refused=refused, pasted=pasted)
     return RedirectResponse(f"/submissions/{taken}", 303)
-
-
-async def _uploaded(form: FormData) -> Upload:
-    """The file or pasted text; the form's file on disk is let go. Raises Invalid, TooLarge."""
-    try:
-        return await upload_of(form)
-    finally:
-        await form.close()
 
 
 def _accept(who: Caller, course: str, name: str, upload: Upload) -> int:
@@ -145,7 +136,7 @@ def _open_sheet(who: Caller, course: str, name: str) -> Assignment:
 async def look(who: Visitor, course: str, name: str, form: Form) -> Response:
     """What an upload holds, before it is handed in. Nothing is stored, nothing is run."""
     try:
-        upload = await _uploaded(form)
+        upload = await upload_of(form)
     except (Invalid, TooLarge) as refused:
         return JSONResponse({"kind": "bad", "lines": [refused.text.say(who.lang)]})
     found = await run_in_threadpool(_look, who, course, name, upload)
