@@ -65,6 +65,7 @@ class Assignment:
     asks: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()  # names that the starter gives complete: they carry no points
     classes: frozenset[str] = field(default=frozenset())
+    data: tuple[str, ...] = ()  # files of the folder `data` beside the assignment that its checks read
 
     @property
     def max_score(self) -> float:
@@ -105,10 +106,11 @@ def load(folder: Path) -> Assignment:
     runtime = _need(table, "runtime", str, folder)
     if runtime not in RUNTIMES:
         raise AssignmentError(f"{folder}/assignment.toml: runtime is {runtime!r}; known are {', '.join(RUNTIMES)}")
+    data = _names(table, "data", f"{folder}/assignment.toml")
     assignment = Assignment(
         name=folder.name,
         folder=folder,
-        version=_version(folder),
+        version=_version(folder, data),
         title=_text(_need(table, "title", dict, folder), "title", f"{folder}/assignment.toml"),
         runtime=runtime,
         parts=parts,
@@ -119,6 +121,7 @@ def load(folder: Path) -> Assignment:
         asks=asks,
         given=frozenset(_names(table, "given", str(folder / "assignment.toml"))),
         classes=frozenset(name.partition(".")[0] for name in asks if "." in name) | _classes(folder / "solution.py"),
+        data=data,
     )
     _consistent(assignment)
     return assignment
@@ -260,14 +263,27 @@ def _classes(path: Path) -> frozenset[str]:
         raise AssignmentError(f"{path}, line {error.lineno}: {error.msg}") from None
 
 
-def _version(folder: Path) -> str:
+def _version(folder: Path, data: tuple[str, ...]) -> str:
+    """A hash of what decides: the assignment's own files and the data that it names. Raises AssignmentError."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".toml") and path.is_file():
-            name = path.relative_to(folder).as_posix()
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+    own = [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".toml") and path.is_file()]
+    for path in own:
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    for name in data:
+        path = folder.parent / "data" / name
+        if Path(name).name != name or not path.is_file():
+            raise AssignmentError(f"{folder}/assignment.toml: data names {name!r}, but {path} is not a file")
+        digest.update(f"data/{name}\0{path.stat().st_size}\0".encode())
+        digest.update(_digest(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:12]
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(path: Path, modified_ns: int) -> bytes:
+    """Of a data file, which several assignments share and which is only read again when it was changed."""
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _read(path: Path) -> str:

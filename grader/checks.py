@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from grader import wording
+from grader.arrays import load_digits as digits
 from grader.numerics import (
     SMALL,
     Array,
@@ -44,6 +45,7 @@ from grader.sandbox.wire import Tensor
 from grader.subjects import Answer, RemoteObject, Subject, settle, split, tensor
 
 __all__ = [
+    "CallError",
     "Check",
     "CheckFailed",
     "CheckLimits",
@@ -51,8 +53,10 @@ __all__ = [
     "Rng",
     "Subject",
     "Tensor",
+    "Text",
     "check",
     "close",
+    "digits",
     "expect",
     "finite",
     "gradients",
@@ -60,6 +64,7 @@ __all__ = [
     "settle",
     "small_first",
     "step_of",
+    "takes",
     "tensor",
     "tiny",
     "unchanged",
@@ -72,7 +77,10 @@ CheckFunction = Callable[[Any, Any, "Rng"], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One check of an assignment. id: the function's name. requires: ids of checks that must have passed."""
+    """One check of an assignment. id: the function's name. requires: ids of checks that must have passed.
+
+    replay: whether a failure is replayed on the known mistakes, which a long training run is too dear for.
+    """
 
     id: str
     part: str
@@ -81,6 +89,7 @@ class Check:
     function: CheckFunction
     requires: tuple[str, ...] = ()
     visible: bool = True
+    replay: bool = True
     limits: CheckLimits = field(default_factory=CheckLimits)
 
 
@@ -90,6 +99,7 @@ def check(
     points: float,
     requires: Sequence[str] = (),
     visible: bool = True,
+    replay: bool = True,
     limits: CheckLimits | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Makes a check of a function (student, reference, rng). Raises ValueError for a missing title or bad points."""
@@ -105,6 +115,7 @@ def check(
             function=function,
             requires=tuple(requires),
             visible=visible,
+            replay=replay,
             limits=limits or CheckLimits(),
         )
 
@@ -226,6 +237,17 @@ def expect(condition: bool, en: str, zh: str, *, got: Any = None, expected: Any 
     """Fails with a sentence of the author's own."""
     if not condition:
         raise CheckFailed(message=Text(en=en, zh=zh), got=_plain(got), expected=_plain(expected), value=got)
+
+
+def takes(student: Subject, call: Callable[[], Any]) -> bool:
+    """Whether the student's code takes a call. One that raises is forgotten, so that the check can go on without it."""
+    student._conversation.finish()  # what came before must not be taken for this call
+    try:
+        settle(call())
+    except CallError:
+        student._conversation.forget()
+        return False
+    return True
 
 
 def with_example(verdict: Callable[[], None], example: Callable[[], None]) -> None:

@@ -19,14 +19,16 @@ from grader import (
     __version__,
     cli_backup,
     cli_courses,
+    cli_figures,
     cli_grades,
+    cli_new,
     cli_people,
     cli_serve,
     cli_smoke,
     formats,
     terminal,
 )
-from grader.assignments import Assignment, load_all
+from grader.assignments import Assignment, load, load_all
 from grader.doctor import examine, render_findings
 from grader.errors import GraderError, SandboxError, UsageError
 from grader.grading import Engine, keep_what_is_loaded
@@ -73,6 +75,9 @@ def grade(
     junit: Annotated[bool, typer.Option("--junit", help="JUnit XML for CI.")] = False,
     gradescope: Annotated[bool, typer.Option("--gradescope", help="Gradescope's results.json (one file).")] = False,
     seed: Annotated[str, typer.Option("--seed", help="Seed of an earlier report: the same inputs again.")] = "",
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Folder for the report's figures, as SVG and PNG.")
+    ] = None,
     lang: LangOption = Lang.en,
     unsafe_own_code: UnsafeOption = False,
 ) -> None:
@@ -89,6 +94,8 @@ def grade(
         raise UsageError(f"--seed takes 32 hexadecimal digits as a report shows them, got {seed!r}")
     settings = read_settings()
     chosen = find_assignment(settings, assignment)
+    if figures is not None:
+        cli_figures.make_folder(figures)
     uploads = [(file, read_file(file)) for file in files]
     machine = as_json or junit or gradescope
     with engine_for(settings, unsafe_own_code, parked=min(len(files), settings.parked)) as engine:
@@ -101,7 +108,10 @@ def grade(
     elif gradescope:
         print(json.dumps(formats.gradescope(reports[0], lang.value), ensure_ascii=False, indent=2))
     else:
-        show_reports(reports, lang.value)
+        show_reports(reports, lang.value, hint=figures is None)
+    if figures is not None:
+        written = cli_figures.write(reports, figures, lang.value)
+        print(written, file=sys.stderr if machine else sys.stdout)
     raise typer.Exit(exit_code(reports))
 
 
@@ -124,12 +134,15 @@ def _grade_all(
             yield replace(engine.grade(assignment, file.name, data, seed=seed or None), file=str(file))
 
 
-def show_reports(reports: list[Report], lang: Language) -> None:
+def show_reports(reports: list[Report], lang: Language, *, hint: bool = False) -> None:
+    """hint: also how to see the figures, where there are some."""
     out = terminal.console()
     if len(reports) == 1:
         out.print(terminal.render(reports[0], lang))
     else:
         out.print(terminal.summary(reports, lang))
+    if hint and (line := terminal.figures_hint(reports, lang)):
+        out.print(line)
 
 
 def exit_code(reports: list[Report]) -> int:
@@ -142,32 +155,58 @@ def exit_code(reports: list[Report]) -> int:
 
 @app.command(name="prove")
 def prove_command(
-    assignment: Annotated[str, typer.Argument(help="Name of the assignment.")],
-    as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON.")] = False,
+    assignments: Annotated[
+        list[str] | None, typer.Argument(help="Names of assignments; all whose runtime is installed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON (one assignment).")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Mistakes without the long training checks.")] = False,
     unsafe_own_code: UnsafeOption = False,
 ) -> None:
-    """Prove an assignment: solution full marks, starter zero, every known mistake loses points and is named.
+    """Prove assignments: solution full marks, starter zero, every known mistake loses points and is named.
 
     Prints the matrix of mistakes and checks. Exit code 1 when something does not hold.
     """
     settings = read_settings()
-    chosen = find_assignment(settings, assignment)
-    proofs: list[Proof] = []
+    chosen = [find_assignment(settings, name) for name in assignments or []] or _provable(settings)
+    if as_json and len(chosen) != 1:
+        raise UsageError("--json takes exactly one assignment")
+    held = True
+    with engine_for(settings, unsafe_own_code) as engine:
+        for assignment in chosen:
+            proofs = _prove_one(engine, assignment, quick=quick)
+            held = held and not any(proof.faults for proof in proofs)
+            if as_json:
+                print(json.dumps([_proof_json(proof) for proof in proofs], ensure_ascii=False, indent=2))
+            else:
+                out = terminal.console()
+                if len(chosen) > 1:
+                    out.print(assignment.name, style="bold")
+                out.print(matrix(assignment, proofs))
+    raise typer.Exit(0 if held else EXIT_NOT_PROVED)
+
+
+def _provable(settings: Settings) -> list[Assignment]:
+    """Every assignment, without those whose runtime is missing, which are said."""
+    found = []
+    for assignment in load_all(settings.reference_dir).values():
+        absent = settings.absent_runtime(assignment.runtime)
+        if absent is None:
+            found.append(assignment)
+        else:
+            print(f"{assignment.name} is not proved: {absent}", file=sys.stderr)
+    return found
+
+
+def _prove_one(engine: Engine, assignment: Assignment, *, quick: bool) -> list[Proof]:
     errors = terminal.console(stderr=True)
-    with (
-        engine_for(settings, unsafe_own_code) as engine,
-        Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress,
-    ):
-        engine.warm_up(chosen)
-        task = progress.add_task("proving", total=len(chosen.mistakes) + 2)
-        for proof in prove(engine, chosen):
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        engine.warm_up(assignment)
+        task = progress.add_task(f"proving {assignment.name}", total=len(assignment.mistakes) + 2)
+        proofs = []
+        for proof in prove(engine, assignment, quick=quick):
             proofs.append(proof)
             progress.advance(task)
-    if as_json:
-        print(json.dumps([_proof_json(proof) for proof in proofs], ensure_ascii=False, indent=2))
-    else:
-        terminal.console().print(matrix(chosen, proofs))
-    raise typer.Exit(EXIT_NOT_PROVED if any(proof.faults for proof in proofs) else 0)
+        return proofs
 
 
 def _proof_json(proof: Proof) -> dict[str, Any]:
@@ -237,7 +276,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-for commands in (cli_serve, cli_people, cli_courses, cli_grades, cli_backup, cli_smoke):
+for commands in (cli_new, cli_serve, cli_people, cli_courses, cli_grades, cli_backup, cli_smoke):
     app.add_typer(commands.app)
 
 
@@ -255,10 +294,11 @@ def common(
 
 def find_assignment(settings: Settings, name: str) -> Assignment:
     """The named assignment. Raises UsageError that lists the names there are."""
-    found = load_all(settings.reference_dir)
-    if name not in found:
-        raise UsageError(f"there is no assignment {name!r}; there are: {', '.join(found)}")
-    return found[name]
+    folder = settings.reference_dir / name
+    if name == folder.name and (folder / "assignment.toml").is_file():
+        return load(folder)  # alone: the others cost time, and one that is being written must not be in the way
+    names = ", ".join(load_all(settings.reference_dir))
+    raise UsageError(f"there is no assignment {name!r}; there are: {names}")
 
 
 def read_file(path: Path) -> bytes:

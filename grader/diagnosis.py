@@ -1,8 +1,9 @@
 """Naming the mistake: the calls of a check are replayed on each known mistake, and outputs that match name it.
 
 A mistake explains a failed check when every recorded step gives there what the student's code gave here, the failing
-step included. Among several the one that also reproduces the most other checks of the part wins, then the
-first by name, so the answer does not depend on the order of events.
+step included; where none does, when every value that the check looked at is the same. Among several the one that also
+reproduces the most other checks of the part wins, then the first by name, so the answer does not depend on the order of
+events.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from grader.assignments import Mistake
 from grader.numerics import as_float
 from grader.reports import Text
 from grader.sandbox.child import CallError
+from grader.sandbox.values import condensed
 from grader.sandbox.wire import Handle, Tensor
 from grader.subjects import Step
 
@@ -26,12 +28,16 @@ MAX_STEPS = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """What one check did to the student's program. deviation: how far the failing value was from the right one."""
+    """What one check did to the student's program.
+
+    deviation: how far the failing value was from the right one. seed: of the student's random numbers.
+    """
 
     check: str
     failed: bool
     steps: tuple[Step, ...]
     deviation: float = 0.0
+    seed: int = 0
 
 
 def replay_steps(record: Record) -> list[list[Any]]:
@@ -45,18 +51,23 @@ def replayable(record: Record) -> bool:
 
 
 def explain(
-    records: Sequence[Record], outcomes: Mapping[str, Mapping[str, Sequence[Any]]], mistakes: Sequence[Mistake]
+    records: Sequence[Record],
+    outcomes: Mapping[str, Mapping[str, Sequence[Any]]],
+    mistakes: Sequence[Mistake],
+    *,
+    exactly: bool = True,
 ) -> dict[str, Mistake]:
     """{check id: mistake} for the failed checks that a mistake reproduces.
 
-    outcomes: {mistake name: {check id: results of its steps}}, the solution's under "".
+    outcomes: {mistake name: {check id: results of its steps}}, the solution's under "". exactly: every value must
+    agree; else only those that the check looked at.
     """
-    # Steps that the solution gives too are right: whatever made the check fail, no mistake explains it.
-    right = {r.check for r in records if reproduces(r, outcomes.get("", {}).get(r.check, ()))}
-    matches = {
-        mistake.name: {r.check for r in records if reproduces(r, outcomes.get(mistake.name, {}).get(r.check, ()))}
-        for mistake in mistakes
-    }
+
+    def reproduced(name: str) -> set[str]:
+        return {r.check for r in records if reproduces(r, outcomes.get(name, {}).get(r.check, ()), exactly=exactly)}
+
+    right = reproduced("")  # whatever made such a check fail, no mistake explains it
+    matches = {mistake.name: reproduced(mistake.name) for mistake in mistakes}
     named: dict[str, Mistake] = {}
     for record in records:
         able = [m for m in mistakes if record.check in matches[m.name]]
@@ -67,8 +78,11 @@ def explain(
     return named
 
 
-def reproduces(record: Record, results: Sequence[Any]) -> bool:
-    """Whether replayed results equal what the student's program gave, step by step."""
+def reproduces(record: Record, results: Sequence[Any], *, exactly: bool = True) -> bool:
+    """Whether replayed results equal what the student's program gave, step by step.
+
+    Not exactly: what the check never looked at may differ, such as a loss that a training step returns or not.
+    """
     steps = record.steps[:MAX_STEPS]
     if len(results) != len(steps):
         return False
@@ -79,9 +93,19 @@ def reproduces(record: Record, results: Sequence[Any]) -> bool:
             if kind != "error" or not _same_error(step.error, value):
                 return False
             continue
-        if kind != "ok" or not same_value(step.value, value, scale):
+        if kind != "ok" or ((exactly or step.looked) and not _same_result(step, value, scale)):
             return False
     return True
+
+
+def _same_result(step: Step, value: Any, scale: float) -> bool:
+    """The parameters that a model starts with are drawn at random, so of these only the names can agree.
+
+    value: as the replay gives it, large arrays condensed.
+    """
+    if step.operation == "parameters" and isinstance(step.value, dict) and isinstance(value, dict):
+        return step.value.keys() == value.keys()
+    return same_value(condensed(step.value), value, scale)
 
 
 def _same_error(error: Exception, failure: Mapping[str, Any]) -> bool:

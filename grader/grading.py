@@ -17,8 +17,9 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -202,23 +203,44 @@ def explain(assignment: Assignment, outcomes: list[Outcome], reference: Referenc
     """{check id: the known mistake that its failure reproduces}."""
     named: dict[str, Mistake] = {}
     records = {
-        part.name: [r for o in outcomes if o.check.part == part.name and diagnosis.replayable(r := record(o))]
+        part.name: [
+            r for o in outcomes if o.check.part == part.name and o.check.replay and diagnosis.replayable(r := record(o))
+        ]
         for part in assignment.parts
     }
-    for part, mine in records.items():
-        named |= try_mistakes(mine, [m for m in assignment.mistakes if m.part == part], reference)
-    # What is wrong in one part often spoils another that builds on it: try what is known by now there too.
-    known = sorted(set(named.values()), key=lambda mistake: mistake.name)
-    for part, mine in records.items():
-        rest = [r for r in mine if r.check not in named]
-        named |= try_mistakes(rest, [m for m in known if m.part != part], reference)
+    replayed: dict[str, Replays] = {}
+    for exactly in (True, False):  # what the check never looked at tells mistakes apart, but need not agree
+        for part, mine in records.items():
+            own = [m for m in assignment.mistakes if m.part == part]
+            named |= try_mistakes(mine, own, reference, replayed, part, named, exactly=exactly)
+        # What is wrong in one part often spoils another that builds on it: try what is known by now there too.
+        known = sorted(set(named.values()), key=lambda mistake: mistake.name)
+        for part, mine in records.items():
+            others = [m for m in known if m.part != part]
+            named |= try_mistakes(mine, others, reference, {}, part, named, exactly=exactly)
     return named
 
 
-def try_mistakes(records: list[Record], mistakes: list[Mistake], reference: Reference) -> dict[str, Mistake]:
-    if not mistakes or not any(r.failed for r in records):
+Replays = dict[str, dict[str, Sequence[Any]]]
+
+
+def try_mistakes(
+    records: list[Record],
+    mistakes: list[Mistake],
+    reference: Reference,
+    replayed: dict[str, Replays],
+    part: str,
+    named: Mapping[str, Mistake],
+    *,
+    exactly: bool,
+) -> dict[str, Mistake]:
+    """Names what is not named yet. replayed: results kept from the exact round for the other one."""
+    unnamed = [r for r in records if r.check not in named]
+    if not mistakes or not any(r.failed for r in unnamed):
         return {}
-    return diagnosis.explain(records, reference.replay(records, mistakes), mistakes)
+    if part not in replayed:
+        replayed[part] = reference.replay(records, mistakes)
+    return diagnosis.explain(unnamed, replayed[part], mistakes, exactly=exactly)
 
 
 def record(outcome: Outcome) -> Record:
@@ -228,6 +250,7 @@ def record(outcome: Outcome) -> Record:
         failed=outcome.failure is not None,
         steps=relevant(outcome),
         deviation=worst.difference if worst else 0.0,
+        seed=outcome.seed,
     )
 
 
@@ -272,6 +295,8 @@ def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
         bare(outcome),
         wall_ms=round(outcome.wall_ms, 3) if check.visible else 0.0,  # a time could carry what the input was
         message=outcome.message,
+        figures=outcome.figures,
+        pictures=outcome.pictures,
     )
     if outcome.status is Status.PASSED:
         return base

@@ -11,7 +11,7 @@ from rich.text import Text as Line
 
 from grader.assignments import Assignment
 from grader.proving import Proof
-from grader.reports import ReportStatus, Status
+from grader.reports import CheckResult, ReportStatus, Status
 
 
 def matrix(assignment: Assignment, proofs: Sequence[Proof]) -> RenderableType:
@@ -25,25 +25,25 @@ def matrix(assignment: Assignment, proofs: Sequence[Proof]) -> RenderableType:
     table.add_column(" " + "".join(str((at + 1) % 10) for at in range(len(assignment.checks))), no_wrap=True)
     table.add_column(" holds", width=9)
     for proof in proofs:
-        table.add_row(proof.name, f"{proof.report.score:g} ", " " + _row(proof), " no" if proof.faults else " yes")
+        table.add_row(
+            proof.name, f"{proof.report.score:g} ", " " + _row(assignment, proof), " no" if proof.faults else " yes"
+        )
     legend = [Line(f"{at + 1:3d} {check.id} ({check.points:g})") for at, check in enumerate(assignment.checks)]
     faults = [Line(f"{proof.name} {fault}") for proof in proofs for fault in proof.faults]
     holds = sum(not proof.faults for proof in proofs)
     end = Line(f"{holds} of {len(proofs)} hold", style="bold")
-    key = Line("N fails and names the mistake   x fails   - not reached   . passes")
+    key = Line("N fails and names the mistake   x fails   - not reached   . passes   (blank) not run")
     return Group(table, key, *legend, *faults, end)
 
 
-def _row(proof: Proof) -> str:
+def _row(assignment: Assignment, proof: Proof) -> str:
     if proof.report.status is not ReportStatus.GRADED:
         return str(proof.report.status)
-    return "".join(
-        "."
-        if c.status is Status.PASSED
-        else "-"
-        if c.status is Status.NOT_REACHED
-        else "N"
-        if c.mistake == proof.name
-        else "x"
-        for c in proof.report.checks
-    )
+    signs = {check.id: _sign(proof.name, check) for check in proof.report.checks}
+    return "".join(signs.get(check.id, " ") for check in assignment.checks)
+
+
+def _sign(name: str, check: CheckResult) -> str:
+    if check.status is Status.FAILED:
+        return "N" if check.mistake == name else "x"
+    return "." if check.status is Status.PASSED else "-"

@@ -6,6 +6,8 @@ a stored report can be shown in either language without grading again.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +61,44 @@ class Worst:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A chart that a check attached. name: unique in its check, fit for a file name. title: what it shows.
+
+    alt: what can be read from it, for whoever does not see it. spec: Vega-Lite with its data, without size, colours of
+    the page or fonts; texts that people read are {"en": ..., "zh": ...} (see `spoken`).
+    """
+
+    name: str
+    title: Text
+    alt: Text
+    spec: Json
+
+    def spoken(self, lang: Language) -> Json:
+        """The specification in one language."""
+        return _spoken(self.spec, lang)
+
+
+def _spoken(tree: Json, lang: Language) -> Json:
+    if isinstance(tree, dict):
+        if tree.keys() == {"en", "zh"}:
+            return tree[lang]
+        return {key: _spoken(value, lang) for key, value in tree.items()}
+    return [_spoken(item, lang) for item in tree] if isinstance(tree, list) else tree
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """What a student's own code drew during a check. png: as it came; of it nobody here has read more than the header.
+
+    width, height: pixels, as the header says.
+    """
+
+    png: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
     """The outcome of one check, with everything a student needs to see why."""
 
@@ -76,6 +116,8 @@ class CheckResult:
     worst: Worst | None = None
     input: Json = None
     wall_ms: float = 0.0
+    figures: tuple[Figure, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +219,11 @@ def _check_json(check: CheckResult, lang: Language) -> dict[str, Json]:
         else {"index": list(check.worst.index), "difference": plain_number(check.worst.difference)},
         "input": check.input,
         "wall_ms": check.wall_ms,
+        "figures": [
+            {"name": f.name, "title": f.title.say(lang), "alt": f.alt.say(lang), "spec": f.spoken(lang)}
+            for f in check.figures
+        ],
+        "pictures": [{"width": p.width, "height": p.height, "png": _base64(p.png)} for p in check.pictures],
     }
 
 
@@ -191,7 +238,7 @@ def plain_number(x: float) -> float | int | str:
 
 # Records: a whole report as JSON, to be kept and read again -----------------------------------------------------------
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2  # 1 had neither figures nor pictures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,9 +261,13 @@ def from_record(record: Json) -> Report:
     """The report that a record was made of. Raises ValueError naming the first key that does not fit."""
     if not isinstance(record, dict):
         raise _misfit("the record itself", "an object", record)
-    if type(record.get("format")) is not int or record["format"] != RECORD_FORMAT:
-        raise _misfit("format", f"the number {RECORD_FORMAT}", record.get("format"))
-    report: Report = _REPORT.read({key: value for key, value in record.items() if key != "format"}, "")
+    if type(record.get("format")) is not int or record["format"] not in (1, RECORD_FORMAT):
+        raise _misfit("format", f"the number 1 or {RECORD_FORMAT}", record.get("format"))
+    fields = {key: value for key, value in record.items() if key != "format"}
+    if record["format"] == 1 and isinstance(fields.get("checks"), list):
+        none: dict[str, Json] = {"figures": [], "pictures": []}
+        fields["checks"] = [{**none, **c} if isinstance(c, dict) else c for c in fields["checks"]]
+    report: Report = _REPORT.read(fields, "")
     return report
 
 
@@ -246,6 +297,17 @@ def _read_number(value: Json, key: str) -> float:
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
     raise _misfit(key, 'a number, "nan", "inf" or "-inf"', value)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _read_base64(value: Json, key: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise _misfit(key, "bytes in base64", value) from None
 
 
 def _word(kind: type[StrEnum]) -> _Form:
@@ -305,6 +367,7 @@ _STRING = _same(str, "a text")
 _NUMBER = _Form(write=_write_number, read=_read_number)
 _TREE = _Form(write=lambda value: value, read=lambda value, key: value)
 _TEXT = _fields_of(Text, en=_STRING, zh=_STRING)
+_WHOLE = _same(int, "a whole number")
 _CHECK = _fields_of(
     CheckResult,
     id=_STRING,
@@ -318,9 +381,11 @@ _CHECK = _fields_of(
     mistake=_or_none(_STRING),
     got=_TREE,
     expected=_TREE,
-    worst=_or_none(_fields_of(Worst, index=_tuple_of(_same(int, "a whole number")), difference=_NUMBER)),
+    worst=_or_none(_fields_of(Worst, index=_tuple_of(_WHOLE), difference=_NUMBER)),
     input=_TREE,
     wall_ms=_NUMBER,
+    figures=_tuple_of(_fields_of(Figure, name=_STRING, title=_TEXT, alt=_TEXT, spec=_TREE)),
+    pictures=_tuple_of(_fields_of(Picture, png=_Form(write=_base64, read=_read_base64), width=_WHOLE, height=_WHOLE)),
 )
 _REPORT = _fields_of(
     Report,

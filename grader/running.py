@@ -20,7 +20,7 @@ from grader.assignments import Assignment
 from grader.checks import Check, CheckFailed, Rng
 from grader.errors import GraderError, SandboxError
 from grader.intake import Slice
-from grader.reports import Status, Text
+from grader.reports import Figure, Picture, Status, Text
 from grader.sandbox.child import CallError, ChildEnded, ChildLost, Reason
 from grader.sandbox.limits import CheckLimits
 from grader.sessions import Reference, StudentSession
@@ -28,6 +28,8 @@ from grader.subjects import Answer, Conversation, Step, Subject
 
 # Ends that leave no trace of the call: the process was gone before anybody could look.
 SUDDEN = frozenset((Reason.EXITED, Reason.SIGNAL, Reason.PROTOCOL))
+# Data, not answers: a notebook may load its digits from a library that must not answer for it.
+DATA = ("tensorflow.keras.datasets.", "keras.datasets.")
 
 
 @dataclass
@@ -40,11 +42,14 @@ class Outcome:
     failure: CheckFailed | None = None
     message: Text | None = None
     steps: tuple[Step, ...] = ()
+    seed: int = 0  # of the student's random numbers
     used: frozenset[str] = frozenset()
     at: tuple[Step, int | None] | None = None  # the call that gave the wrong value
     wrong: Step | None = None  # the step whose value was found wrong; later ones do not matter
     error: str = ""  # "NameError: name 'np' is not defined", for grouping
     line: Text | None = None
+    figures: tuple[Figure, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def derive(secret: bytes, *parts: str) -> str:
@@ -109,10 +114,15 @@ class Run:
             self.hung = self.hung or error.reason in (Reason.CPU, Reason.WALL)
             call = next((step.call for step in talk.steps if step.error), "") if talk else ""
             text = wording.ended(error.reason, error.detail, call, limits)
+            if self.hung and talk is not None and talk.run is not None:
+                text = slow(talk, call, error.reason, limits) or text
             failure = CheckFailed(message=text if talk else wording.not_loaded(text), value=error)
         steps = tuple(step for step in talk.steps if step.done and step.operation != "begin") if talk else ()
-        outcome = Outcome(check, Status.PASSED, wall_ms=elapsed_ms(started), steps=steps)
+        outcome = Outcome(check, Status.PASSED, wall_ms=elapsed_ms(started), steps=steps, seed=seed % 2**31)
         outcome.used = self.banned(outcome, talk.used if talk else set())
+        if talk is not None and check.visible:  # a chart would show what the inputs of a hidden check are
+            outcome.figures = tuple(talk.figures)
+            outcome.pictures = self.session.take_pictures()
         if failure is not None:
             self.note_failure(outcome, failure)
         elif outcome.used:
@@ -176,7 +186,7 @@ class Run:
             use.dotted
             for name in ({step.call for step in outcome.steps} if mentioned else ())
             for use in self.piece.uses(name)
-            if _under(use.dotted, part.banned_names)
+            if _under(use.dotted, part.banned_names) and not f"{use.dotted}.".startswith(DATA)
         }
         at_run_time = {n for n in used if _under(n, part.banned_names) or n in part.banned_ops}
         return frozenset(in_source | at_run_time)
@@ -220,6 +230,18 @@ class Run:
 def shorter(limits: CheckLimits) -> CheckLimits:
     """A fifth of the time, at least a second: plenty for code that ends, and a hang costs less the second time."""
     return replace(limits, cpu_s=max(1.0, limits.cpu_s / 5), wall_s=max(2.0, limits.wall_s / 5))
+
+
+def slow(talk: Conversation, call: str, reason: Reason, limits: CheckLimits) -> Text | None:
+    """What to say of a training run that its time ended, when it is known how far or how fast it was."""
+    run = talk.run
+    seconds = {Reason.CPU: limits.cpu_s, Reason.WALL: limits.wall_s}.get(reason)
+    if run is None or seconds is None:
+        return None
+    done = run.done()
+    if run.calls and done and any(step.error is not None for step in run.calls):
+        return wording.slow(call, run.unit, done / seconds, seconds, done=done, planned=run.planned)
+    return wording.slow(call, run.unit, run.rate, seconds) if run.rate else None
 
 
 def _under(name: str, banned: frozenset[str]) -> bool:

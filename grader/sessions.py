@@ -13,6 +13,8 @@ from grader.assignments import Assignment, Mistake
 from grader.diagnosis import Record, replay_steps
 from grader.errors import SandboxError
 from grader.intake import Slice
+from grader.pictures import MOST_A_CHECK, MOST_A_SUBMISSION, picture
+from grader.reports import Picture
 from grader.sandbox import wire
 from grader.sandbox.child import CallError, Child, ChildEnded, ChildLost, clean_text
 from grader.sandbox.limits import CheckLimits, SubmissionLimits
@@ -52,6 +54,8 @@ class StudentSession:
         self._check_limits = CheckLimits()
         self._check_seed = 0
         self._printed: list[bytes] = []
+        self._pictures: list[bytes] = []  # of this check, from a child that has ended meanwhile
+        self._pictures_left = MOST_A_SUBMISSION
 
     def exhausted(self) -> bool:
         """Whether the whole submission's allowance is used up. A young session cannot have used much."""
@@ -67,7 +71,9 @@ class StudentSession:
         self._check_limits, self._check_seed = limits, seed
         if self._child is None or self._child.dead():
             self._drop()
+            self._pictures = []
             self._load()
+        self._pictures = []
         assert self._child is not None
         self._child.begin(limits)
         self._child.keep_output = keep_output
@@ -120,8 +126,17 @@ class StudentSession:
             child, self._child = self._child, None
             child.close()
             self._printed.append(bytes(child.output))
+            self._pictures += child.pictures
             if child.exit is not None:
                 self._cpu_spent += child.exit.cpu_s
+
+    def take_pictures(self) -> tuple[Picture, ...]:
+        """What the student's code drew since `begin`; asked for once a check. Whatever is no picture is dropped."""
+        sent = [*self._pictures, *(self._child.pictures if self._child is not None else ())]
+        found = [drawn for png in sent if (drawn := picture(png)) is not None]
+        taken = tuple(found[: min(MOST_A_CHECK, self._pictures_left)])
+        self._pictures_left -= len(taken)
+        return taken
 
     def close(self) -> str:
         """Ends the child; returns what the student's code printed, cleaned and bounded."""
@@ -210,6 +225,7 @@ class Reference:
             "replay",
             programs=[self._assignment.solution, *map(self._assignment.mistaken_solution, mistakes)],
             scripts=[replay_steps(record) for record in records],
+            seeds=[record.seed for record in records],
         )
         return {
             name: {record.check: row for record, row in zip(records, rows, strict=True)}

@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from grader.errors import UsageError
+from grader.arrays import load_digits
+from grader.errors import AssignmentError, UsageError
 from grader.sandbox.limits import Mode, SandboxConfig
 from grader.sandbox.starting import missing_runtime
 
@@ -51,6 +52,11 @@ class Settings(BaseSettings):
     parked: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Children kept ready for each runtime.")
     memory_mib: Annotated[int, Field(ge=64, le=65536)] = Field(
         1024, description="Memory that a submission may use above the bare runtime, in MiB."
+    )
+    mnist_path: Path | None = Field(
+        None,
+        description="A complete `mnist.npz` as Keras keeps it, for students' code to read in place of the 4,500 digits "
+        "that come with Grader.",
     )
 
     data_dir: Path = Field(PROJECT / "var", description="Folder of the service's database. Made when it is not there.")
@@ -137,7 +143,18 @@ class Settings(BaseSettings):
             parked=self.parked if parked is None else parked,
             debug=self.sandbox_debug,
             memory_mib=self.memory_mib,
+            digits=self._digits(),
         )
+
+    def _digits(self) -> Path | None:
+        """An administrator's own digits, looked at once. Raises UsageError saying what is wrong with the file."""
+        if self.mnist_path is None:
+            return None
+        try:
+            load_digits(self.mnist_path.resolve())
+        except AssignmentError as error:
+            raise UsageError(f"GRADER_MNIST_PATH: {error}") from None
+        return self.mnist_path.resolve()
 
 
 def misspelled(variables: Iterable[str]) -> list[str]:

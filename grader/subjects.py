@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from grader.reports import Text
 from grader.sandbox.wire import Handle, Tensor, Value
 
 MOST_QUEUED = 64
@@ -49,6 +50,7 @@ class Step:
     value: Value = None
     error: Exception | None = None
     done: bool = False
+    looked: bool = False  # whether the check has looked at its value
     items: Sequence[Any] = ()  # results of an `each`, one by one
     whole: Step | None = None  # for a part of a tuple: the call that gave the tuple
 
@@ -59,6 +61,21 @@ class Step:
     @property
     def slot(self) -> int:
         return int(self.request[1])
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """How far a training run has come: its calls, in order, how many there will be, and what one is called."""
+
+    planned: int
+    unit: Text
+    calls: list[Step] = field(default_factory=list)
+    rate: float = 0.0  # units a second, where that was measured before
+
+    def done(self) -> int:
+        """Calls that ended. One that killed its process, or was never made, did not."""
+        failed = next((at for at, step in enumerate(self.calls) if step.error is not None), len(self.calls))
+        return failed
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +90,8 @@ class Conversation:
     failure: Exception | None = None
     most_queued: int = MOST_QUEUED
     peer: Conversation | None = None  # the other subject of the check: both should compute at the same time
+    figures: list[Any] = field(default_factory=list)  # charts that the check attached
+    run: Run | None = None  # a training run, while it goes on
     slots: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def add(self, operation: str, on: Handle | None, name: str, args: Any, kwargs: Any, call: str, shown: Any) -> Step:
@@ -124,6 +143,13 @@ class Conversation:
             self.used |= used
             self.answered = self.sent
 
+    def forget(self) -> None:
+        """Takes back the call that raised, so that the check can go on without it."""
+        if self.failure is not None and self.steps:
+            self.failure = None
+            self.steps.pop()
+            self.answered = self.sent = len(self.steps)
+
     def _fill(self, waiting: list[Step], values: list[Value]) -> None:
         for step, value in zip(waiting, values, strict=False):
             step.value, step.done = value, True
@@ -134,6 +160,7 @@ def settle(value: Any) -> Value:
     if not isinstance(value, Answer):
         return value
     step = value._step
+    step.looked = True
     if not step.done:
         try:
             value._conversation.finish()

@@ -38,6 +38,7 @@ _SAY: dict[str, dict[Language, str]] = {
     "input": {"en": "input", "zh": "输入"},
     "got": {"en": "got", "zh": "得到"},
     "expected": {"en": "expected", "zh": "应为"},
+    "figure": {"en": "figure", "zh": "图"},
     "printed": {"en": "Your prints", "zh": "你打印的内容"},
     "not_gradable": {"en": "Not graded, and no attempt is used", "zh": "没有评分，也不消耗提交次数"},
     "grader_error": {"en": "The grader failed", "zh": "评分程序出错"},
@@ -88,6 +89,7 @@ def _card(check: CheckResult, title: str, lang: Language) -> RenderableType:
         lines.append(Line(f"{_SAY['input'][lang]}: " + "\n       ".join(calls_text(check.input)), style="cyan"))
     if check.got is not None or check.expected is not None:
         lines.append(_beside(check, lang))
+    lines += [Line(f"{_SAY['figure'][lang]}: {figure.title.say(lang)}", style="cyan") for figure in check.figures]
     return Panel(Group(*lines), title=title, title_align="left", box=box.ROUNDED, width=80)
 
 
@@ -179,6 +181,23 @@ def summary(reports: Sequence[Report], lang: Language = "en") -> RenderableType:
         text = first.say(lang).split("\n")[0] if first else ""
         table.add_row(report.file[shared:], score, text if len(text) <= 120 else text[:117] + "...")
     return table
+
+
+def figures_hint(reports: Sequence[Report], lang: Language = "en") -> str:
+    """How to see what a terminal cannot show; empty when there is nothing of that kind."""
+    checks = [check for report in reports for check in report.checks]
+    drawn, own = sum(len(check.figures) for check in checks), sum(len(check.pictures) for check in checks)
+    if not drawn + own:
+        return ""
+    if lang == "zh":
+        counts = [f"{drawn} 幅图"] * bool(drawn) + [f"你的代码画出的 {own} 幅图"] * bool(own)
+        return "、".join(counts) + "：用 --figures DIR 写到文件夹"
+    counts = [_count(drawn, "figure")] * bool(drawn) + [f"{_count(own, 'picture')} drawn by your code"] * bool(own)
+    return ", ".join(counts) + ": use --figures DIR"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def console(**options: Any) -> Console:

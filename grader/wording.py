@@ -194,6 +194,23 @@ def ended(reason: Reason, detail: str, call: str, limits: CheckLimits) -> Text:
     return Text(en=_capital_first(en), zh=zh)
 
 
+def slow(
+    call: str, unit: Text, rate: float, seconds: float, *, done: int | None = None, planned: int | None = None
+) -> Text:
+    """A training run that works but is too slow for its check. rate: units a second, measured."""
+    name = call or "your code"
+    came = f" after {done} of {planned} {unit.en}" if done is not None else ""
+    zh_came = f"，当时完成了 {planned} {unit.zh}中的 {done}" if done is not None else ""
+    return Text(
+        en=f"{_capital_first(name)} was stopped after {seconds:g} s{came}: it makes {rate:.3g} {unit.en} a second. "
+        "Nothing of it was wrong so far; it is too slow. Is there a Python loop over samples where one matrix product "
+        "would do?",
+        zh=f"{call or '你的代码'} 在 {seconds:g} 秒后被停止{zh_came}：它每秒完成 {rate:.3g} {unit.zh}。"
+        "到此为止没有发现错误，只是太慢。"
+        "是不是在用 Python 循环逐个处理样本？一次矩阵乘法就够了。",
+    )
+
+
 def _capital_first(text: str) -> str:
     return "Your" + text[4:] if text.startswith("your ") else text
 
@@ -204,7 +221,7 @@ _NOISE = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]( name: \S*)?")
 
 def raised(type_name: str, message: str, call: str, where: Text | None, line: str) -> Text:
     """An exception of the student's code, with the student's own line."""
-    first = _NOISE.sub("", message).strip().split("\n")[0].strip()[:300]
+    first = _cause(_NOISE.sub("", message).strip())[:300]
     said = f"{type_name}: {first}" if first else type_name
     at_en = f" in {where.en}" if where else ""
     at_zh = f"（{where.zh}）" if where else ""
@@ -212,6 +229,15 @@ def raised(type_name: str, message: str, call: str, where: Text | None, line: st
     advice = advise(type_name, message)
     text = Text(en=f"{call} raised {said}{at_en}{code}.", zh=f"{call} 抛出了 {said}{at_zh}{code}。")
     return text if advice is None else text + advice
+
+
+def _cause(message: str) -> str:
+    """The line that says what went wrong. TensorFlow's graphs put it last, below where the graph was made."""
+    lines = [line.strip() for line in message.partition("[[{{node")[0].split("\n")]
+    said = [line for line in lines if line and not set(line) <= {"^", "~", " "}]
+    if said and said[0].startswith(("Graph execution error", "in user code", "Exception encountered")):
+        return said[-1]
+    return said[0] if said else ""
 
 
 _ADVICE: tuple[tuple[str, str, Text], ...] = (

@@ -33,7 +33,7 @@ PAGE, SETTINGS, README = HERE / "assignments.md", HERE / "settings.md", PROJECT 
 _SIGNS = {"passed": ".", "failed": "x", "not_reached": "-"}
 
 
-def grader(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def grader(*arguments: str, timeout_s: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line in the project's folder, with default settings and 80 columns."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADER_")}
     return subprocess.run(
@@ -42,7 +42,7 @@ def grader(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         env={**kept, "COLUMNS": "80", "PYTHONUTF8": "1", **environment},
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=timeout_s,
         check=False,
     )
 
@@ -61,8 +61,9 @@ def matrix(assignment: Assignment, proofs: list[dict[str, Any]]) -> str:
     numbers = "".join(str(number % 10) for number in range(1, len(assignment.checks) + 1))
     lines = [f"{'':{width}}{numbers}  score"]
     for proof in proofs:
-        signs = "".join(_sign(proof["name"], check) for check in proof["checks"].values())
-        lines.append(f"{proof['name']:{width}}{signs or 'not graded':{len(numbers)}}  {proof['score']:>5g}")
+        found = {name: _sign(proof["name"], check) for name, check in proof["checks"].items()}
+        signs = "".join(found.get(check.id, " ") for check in assignment.checks) if found else "not graded"
+        lines.append(f"{proof['name']:{width}}{signs:{len(numbers)}}  {proof['score']:>5g}")
     return "\n".join(["```text", *lines, "```"])
 
 
@@ -70,9 +71,9 @@ def _sign(name: str, check: dict[str, Any]) -> str:
     return "N" if check["mistake"] == name else _SIGNS[check["status"]]
 
 
-def proved_matrix(assignment: Assignment) -> str:
+def proved_matrix(assignment: Assignment, *options: str) -> str:
     """The matrix from a run of `grader prove`, which must hold."""
-    run = grader("prove", assignment.name, "--json")
+    run = grader("prove", assignment.name, "--json", *options, timeout_s=900)
     if run.returncode:
         raise RuntimeError(f"grader prove {assignment.name} ended with {run.returncode}: {run.stderr}")
     return matrix(assignment, json.loads(run.stdout))
@@ -104,7 +105,7 @@ def _allowed(field: FieldInfo) -> str:
         return "`true`, `false`"
     if field.annotation is Mode:
         return ", ".join(f"`{mode}`" for mode in Mode if mode is not Mode.D)
-    if field.annotation is Path:
+    if field.annotation in (Path, Path | None):
         return "a path"
     words = getattr(field.annotation, "__args__", ())
     if SecretStr in words:
@@ -139,6 +140,7 @@ def replaced(text: str, name: str, body: str) -> str:
 def main() -> None:
     page, readme = PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
     for assignment in load_all(PROJECT / "reference").values():
+        print(assignment.name, flush=True)
         page = replaced(page, f"{assignment.name} checks", checks_table(assignment))
         page = replaced(page, f"{assignment.name} matrix", proved_matrix(assignment))
     PAGE.write_text(page, encoding="utf-8")

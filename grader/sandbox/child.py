@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from grader.errors import SandboxError
+from grader.pictures import MOST_A_CHECK, MOST_BYTES
 from grader.sandbox import wire
 from grader.sandbox.limits import CheckLimits
 
@@ -135,7 +136,8 @@ class Child:
         self.answer_limits = wire.DEFAULT_LIMITS
         self.output = bytearray()
         self.output_bytes = 0
-        self.keep_output = True  # not while a hidden check runs: what it prints may be its inputs
+        self.keep_output = True  # not while a hidden check runs: what it prints or draws may be its inputs
+        self.pictures: list[bytes] = []  # of this check, as they came
         self.exit: Exit | None = None
         self.closers: list[Callable[[], None]] = []
         self.origin: object = None  # the zygote it was forked from
@@ -162,6 +164,7 @@ class Child:
     def begin(self, limits: CheckLimits) -> None:
         """Starts the allowance of one check; its requests share it."""
         self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
+        self.pictures = []
         self._cpu_start = None  # read at the first look: a short check never pays for it
         self._looked = time.monotonic()
         self._limit_memory(min(limits.memory_mib, self._budget_mib))
@@ -233,6 +236,9 @@ class Child:
         values = answer.get("values") if type(answer) is dict else None
         if type(values) is not list or (len(values) != self._awaited) is (kind == wire.RESULT):
             self._end(Reason.PROTOCOL, "an answer with a wrong number of values")
+        if self.keep_output:
+            sent = (png for png in _list(answer.get("pictures"))[:MOST_A_CHECK] if type(png) is bytes)
+            self.pictures += [png for png in sent if len(png) <= MOST_BYTES][: MOST_A_CHECK - len(self.pictures)]
         if kind == wire.ERROR:
             raise CallError(answer)
         return values, names(answer.get("used"))

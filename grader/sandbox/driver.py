@@ -7,7 +7,7 @@ leaves is turned into one of the protocol's plain types first, so a lying `__eq_
 A request is a list of steps [operation, slot, on, name, args, kwargs], and the reply has a value for each. Whatever a
 step gives is kept under its slot, and `on` and arguments refer to it as a Handle; `on` None is the program.
 
-    call new get set each map item put value    on functions, classes, attributes, objects
+    call new get set each map item put value assign parameters optimizer    on functions, classes, attributes, objects
     prepare load begin replay           args = [dictionary]; see the operations below
 
 A reply holds plain values; what is not one stays here and travels as a Handle. This module needs the standard library,
@@ -17,6 +17,7 @@ the runtime, and wire.py.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.abc
 import importlib.machinery
@@ -28,11 +29,12 @@ from typing import Any
 
 import numpy as np
 
-from grader.sandbox import warming, watching, wire
+from grader.sandbox import parameters, warming, watching, wire
 from grader.sandbox.values import (
     MAX_TYPE_NAME,
     Budget,
     Refused,
+    condensed,
     handle,
     item,
     plain_array,
@@ -100,7 +102,7 @@ class Driver:
             raise Refused(f"more than {MAX_ITEMS} objects were made")
         result = self.operate(operation, on, name, args, kwargs)
         self.objects[slot] = result
-        if operation in ("new", "put"):
+        if operation in ("new", "put", "optimizer"):
             return handle(slot, result)
         if operation == "each":
             return [self.plain(item) for item in result]
@@ -115,6 +117,12 @@ class Driver:
             return item(self.find(on, ""), *args)
         if operation == "set":
             return setattr(self.find(on, ""), name, self.native(args[0]))
+        if operation == "assign":
+            return parameters.assign(self.find(on, ""), name, args[0])
+        if operation == "parameters":
+            return parameters.values(self.find(on, ""))
+        if operation == "optimizer":
+            return parameters.optimizer(self.find(on, ""), name, self.native(kwargs))
         thing = self.find(on, name)
         if operation in ("get", "value"):
             return thing
@@ -184,35 +192,36 @@ class Driver:
         elif self.runtime == "torch":
             self.framework.manual_seed(seed)
 
-    def replay(self, programs: list[str], scripts: list[list[Any]]) -> wire.Value:
+    def replay(self, programs: list[str], scripts: list[list[Any]], seeds: list[int]) -> wire.Value:
         """Runs recorded steps on other programs, each freshly loaded: [[results of a script] of a program].
+
+        seeds: one a script, of random numbers, as they were when the steps were recorded.
 
         Only the child of a reference is asked this; the programs are an author's known mistakes.
         """
         solution, answers = self.program, []
         self.replaying = True
+        eagerly = warming.functions_run_eagerly() if self.runtime == "tensorflow" else contextlib.nullcontext()
         try:
-            for source in programs:
-                row = []
-                for steps in scripts:
-                    self.program = types.ModuleType("mistake")
-                    for code in compiled(source):
-                        exec(code, self.program.__dict__)
-                    row.append(self.script(steps))
-                answers.append(row)
+            with eagerly:
+                for source in programs:
+                    answers.append([self.script(*pair, source) for pair in zip(scripts, seeds, strict=True)])
         finally:
             self.program, self.replaying = solution, False
             self.objects.clear()
         return answers
 
-    def script(self, steps: list[Any]) -> list[Any]:
+    def script(self, steps: list[Any], seed: int, source: str) -> list[Any]:
         """["ok", value] or ["error", failure] a step; after an error the rest is not run."""
-        self.objects.clear()
+        self.program = types.ModuleType("mistake")
+        for code in compiled(source):
+            exec(code, self.program.__dict__)
+        self.begin(seed)
         self.budget = Budget()
         results: list[Any] = []
         for step in steps:
             try:
-                results.append(["ok", self.step(step)])
+                results.append(["ok", condensed(self.step(step))])
             except BaseException as error:
                 results.append(["error", self.failure(error)])
                 break
@@ -282,13 +291,15 @@ class Driver:
 
     def array(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         self.budget.take(array.nbytes)
-        return plain_array(array)
+        return plain_array(array).copy()  # as it is now: a later step of the same frame may change it in place
 
     def tensor(self, thing: Any) -> wire.Tensor | None:
         if self.runtime == "tensorflow":
             tf = self.framework
             if isinstance(thing, tf.IndexedSlices):
                 thing = tf.convert_to_tensor(thing)
+            if isinstance(thing, tf.keras.Variable):
+                thing = thing.value
             if isinstance(thing, (tf.Tensor, tf.Variable)):
                 if not hasattr(thing, "numpy"):
                     raise Refused("the result is a symbolic tensor without a value; return an eager tensor")

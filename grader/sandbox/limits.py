@@ -47,6 +47,7 @@ class SandboxConfig:
     runner_python: the interpreter of `.venv-runner`. runner_uid: who children are when the grader is root. mode: the
     best mode to use; a weaker one is only used as far as allow_degraded (C) and unsafe_own_code (D) permit.
     parked: children kept ready a runtime. memory_mib, cpu_s: budget of a child over its life.
+    digits: a complete mnist.npz for students' code, None for the digits that come with Grader.
     """
 
     runner_python: Path
@@ -58,4 +59,5 @@ class SandboxConfig:
     parked: int = 2
     memory_mib: int = 1024
     cpu_s: int = 60
+    digits: Path | None = None
     debug: bool = False  # let launcher and zygote write to our standard error

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.sandbox import warming, watching, wire
+from grader.sandbox import plotting, substitutes, warming, wire
 from grader.sandbox.driver import Driver
 from grader.sandbox.values import Budget
 
@@ -23,10 +23,11 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
     stream = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="backslashreplace")
     sys.stdout = sys.stderr = stream
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
-    sys.meta_path.insert(0, watching.Absent(watching.ABSENT[runtime]))
+    substitutes.install(runtime)
     warnings.simplefilter("ignore")
     warming.warm(runtime)
     rehearse(2)
+    drawings = plotting.Drawings()
     driver = Driver(runtime)
     _write(job_write, wire.frame(wire.READY, 0, wire.encode(None)))
     while True:
@@ -40,11 +41,13 @@ def run(job_read: int, job_write: int, runtime: str) -> None:
         try:
             for number, step in enumerate(steps):
                 announce(number)
+                if step[0] == "begin":
+                    drawings.left = plotting.MOST_A_CHECK
                 values.append(driver.step(step))
-            payload = wire.encode({"values": values, "used": sorted(driver.used)})
+            payload = wire.encode({"values": values, "used": sorted(driver.used), **drawings.collect()})
             answer = wire.frame(wire.RESULT, call_id, payload)
         except BaseException as error:  # SystemExit and KeyboardInterrupt of the student are answers too
-            failure = {**driver.failure(error), "values": values, "used": sorted(driver.used)}
+            failure = {**driver.failure(error), "values": values, "used": sorted(driver.used), **drawings.collect()}
             answer = wire.frame(wire.ERROR, call_id, wire.encode(failure))
             del error
         try:

@@ -10,12 +10,13 @@ import socket
 import subprocess
 from pathlib import Path
 
-from grader.errors import SandboxError, SandboxUnavailable
+from grader.errors import AssignmentError, SandboxError, SandboxUnavailable
+from grader.sandbox.digits import SHIPPED, readable_digits
 from grader.sandbox.limits import Mode, SandboxConfig
 
 _MODULES = (
-    "wire", "seccomp", "landlock", "jail", "values", "warming", "watching", "driver",
-    "serving", "launcher", "zygote",
+    "wire", "seccomp", "landlock", "jail", "values", "parameters", "warming", "watching", "substitutes",
+    "plotting", "driver", "serving", "launcher", "zygote",
 )  # fmt: skip
 # What launcher and zygote start with: an importer for the modules of the bundle on descriptor 4, then the entry.
 _BOOT = """
@@ -23,7 +24,7 @@ import json, os, sys
 from importlib.machinery import ModuleSpec
 os.lseek(4, 0, os.SEEK_SET)
 with open(4, "rb", closefd=False) as file:
-    bundle = json.loads(file.read())
+    bundle = json.loads(file.readline())
 class Bundle:
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -57,6 +58,13 @@ def missing_runtime(runtime: str, module: str) -> str:
     return f"the runner environment has no {module}, which runtime {runtime} needs; run: {command}"
 
 
+def _digits(config: SandboxConfig) -> bytes:
+    try:
+        return readable_digits(config.digits or SHIPPED)
+    except AssignmentError as error:
+        raise SandboxUnavailable(f"the digits for students' code cannot be read: {error}") from None
+
+
 @functools.cache
 def _modules() -> dict[str, str]:
     """{name: text} of what runs in the jail; read once, so that a zygote started later fits the grader that runs."""
@@ -65,9 +73,13 @@ def _modules() -> dict[str, str]:
 
 
 def start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.socket) -> subprocess.Popen[bytes]:
-    """Executes the launcher with an empty environment and two descriptors: the socket (3) and the bundle (4)."""
+    """Executes the launcher with an empty environment and two descriptors: the socket (3) and the bundle (4).
+
+    The bundle is a line of JSON and then the digits as an .npz file.
+    """
     if not config.runner_python.exists():
         raise SandboxUnavailable(f"there is no interpreter at {config.runner_python}; run: make setup")
+    digits = _digits(config)
     bundle = {
         "modules": _modules(),
         "config": {
@@ -77,11 +89,13 @@ def start(config: SandboxConfig, runtime: str, mode: Mode, control: socket.socke
             "runner_uid": config.runner_uid,
             "landlock": config.landlock,
             "process_limit": _kernel_version() >= (5, 14),
+            "digits_bytes": len(digits),
         },
     }
     memory = os.memfd_create("bundle")
     try:
-        os.write(memory, json.dumps(bundle).encode())
+        with open(memory, "wb", closefd=False) as file:
+            file.write(json.dumps(bundle).encode() + b"\n" + digits)
         # subprocess offers no way to place descriptors; the launcher's first line does.
         place = "import os, sys; a, b = map(int, sys.argv[1:3]); " + (
             "c = os.dup(a), os.dup(b); os.dup2(os.dup(c[0]), 203); os.dup2(os.dup(c[1]), 204); "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,18 @@ def seed_tensorflow(seed: int) -> None:
     current = context.context()
     current._seed = seed
     current._rng = random.Random(seed)
+
+
+@contextlib.contextmanager
+def functions_run_eagerly() -> Iterator[None]:
+    """A replay calls each function of each known mistake a few times: tracing them would cost more than it saves."""
+    tf: Any = sys.modules["tensorflow"]
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _warm_tensorflow() -> None:

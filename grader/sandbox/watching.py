@@ -30,12 +30,12 @@ class Absent(importlib.abc.MetaPathFinder):
         self.names = names
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name.partition(".")[0] in self.names and _asked_by_student():
+        if name.partition(".")[0] in self.names and asked_by_student():
             raise ModuleNotFoundError(f"{name} cannot be used in this assignment", name=name)
 
 
-def _asked_by_student() -> bool:
-    """Whether the import that is going on stands in the submission."""
+def asked_by_student() -> bool:
+    """For a finder: whether the import that is going on stands in the submission."""
     frame = sys._getframe(2)
     while frame is not None and "importlib" in frame.f_code.co_filename:
         frame = frame.f_back  # type: ignore[assignment]

@@ -28,8 +28,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from grader.sandbox import jail, landlock, seccomp, serving
-from grader.sandbox.launcher import BUNDLE, CONTROL, PROC, send
+from grader.sandbox import jail, landlock, plotting, seccomp, serving, substitutes
+from grader.sandbox.launcher import BUNDLE, CONTROL, PROC, digits, send
 
 # What each runtime imports before the first fork. Lazily imported pieces of NumPy are named because the import
 # would otherwise be paid by every child.
@@ -39,16 +39,24 @@ IMPORTS: Mapping[str, Sequence[str]] = {
     "torch": ("numpy", "numpy.random", "numpy.linalg", "torch", "torch.nn", "torch.optim", "math", "random", "typing"),
 }
 
+# Importing matplotlib takes longer than all the rest of a NumPy zygote. So it is done when nobody has asked for
+# anything for a while: a command that grades one file never waits for it, and children of a service have it.
+_QUIET_MS = 2000
+
 
 def serve(config: dict[str, Any]) -> None:
     """Entry of the zygote: imports the runtime, reports ready, forks children until the socket closes."""
     control = socket.socket(fileno=CONTROL)
+    if config["mode"] not in "AB":
+        substitutes.keep_digits(digits(config))
     os.close(BUNDLE)
     try:
         versions = _import_runtime(config["runtime"])
     except ImportError as error:
         send(control, {"op": "missing", "module": error.name or str(error)[:200]})
         os._exit(1)
+    if config["mode"] not in "AB":
+        plotting.warm_where_nothing_can_be_written()
     zygote = Zygote(config, control)
     serving.rehearse(30)
     gc.collect()
@@ -71,6 +79,8 @@ def serve(config: dict[str, Any]) -> None:
 def _import_runtime(runtime: str) -> dict[str, str]:
     for name in IMPORTS[runtime]:
         __import__(name)
+    if runtime == "tensorflow":
+        substitutes.give_keras_digits()
     if runtime == "torch":
         torch = sys.modules["torch"]
         torch.set_num_threads(1)
@@ -113,8 +123,15 @@ class Zygote:
     def run(self) -> None:
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
+        quiet_ms: int | None = _QUIET_MS if self.mode in "AB" else None
         while True:
-            for fd, _ in poll.poll():
+            ready = poll.poll(quiet_ms)
+            if not ready:
+                quiet_ms = None
+                plotting.warm()
+                gc.collect()
+                gc.freeze()
+            for fd, _ in ready:
                 if fd != self.control.fileno():
                     poll.unregister(fd)
                     self.reap(fd)
@@ -214,9 +231,19 @@ class Zygote:
 
     def readable(self) -> list[str]:
         if self.mode in "AB":
-            roots = [jail.PYTHON, jail.PACKAGES, "/usr", "/lib", "/lib64", "/proc", "/dev"]
+            roots = [
+                jail.PYTHON,
+                jail.PACKAGES,
+                "/usr",
+                "/lib",
+                "/lib64",
+                "/proc",
+                "/dev",
+                os.path.dirname(jail.DIGITS),
+            ]
         else:
-            roots = [*self.binds, *(f"/dev/{name}" for name in jail.DEVICES), "/proc/cpuinfo"]
+            # Started without `site`, the interpreter does not know its packages; PYTHONPATH does.
+            roots = [*self.binds, os.environ["PYTHONPATH"], *(f"/dev/{name}" for name in jail.DEVICES), "/proc/cpuinfo"]
         return [path for path in roots if os.path.exists(path)]
 
     def landlock(self, proc: int) -> Callable[[Sequence[str], Sequence[str]], None]:

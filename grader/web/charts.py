@@ -8,38 +8,25 @@ as a table in a fold, for whoever cannot see or does not trust a picture.
 
 from __future__ import annotations
 
-import functools
-import json
 import math
-import threading
-import unicodedata
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from grader.drawing import BLUE, FAINT, GREEN, INK, ORANGE, svg
 from grader.reports import Language, Text
+from grader.wrapping import balanced, display_width
 
 if TYPE_CHECKING:
     import altair
 
     Drawing = altair.LayerChart | altair.FacetChart
 
-INK, FAINT = "currentColor", "#808080"
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito; grader.css names the same three
 WIDE, NARROW = 580, 318  # pixels
 LINE = 16  # height of a line of text in pixels
 MOST_BARS = 12  # of mistakes: those of one or two students are in the list below the chart
-
-_NAMESPACE = "{http://www.w3.org/2000/svg}"
-_ELEMENTS = frozenset({"svg", "g", "path", "line", "rect", "text", "tspan"})
-_ATTRIBUTES = frozenset(
-    {"d", "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "width", "height", "viewBox", "transform", "opacity"}
-    | {"fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor"}
-)
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -309,93 +296,7 @@ def _figure(
     return Markup('<figure class="chart"><figcaption>{}</figcaption>{}{}</figure>').format(title, drawings, fold)
 
 
-def svg(specification: dict[str, Any], label: str) -> str:
-    """The drawing of a Vega-Lite specification, said as `label` to whoever cannot see it. Fetches nothing."""
-    return _svg(json.dumps(specification, sort_keys=True), label)
-
-
-@functools.lru_cache(maxsize=256)
-def _svg(specification: str, label: str) -> str:
-    import vl_convert  # loads a JavaScript engine, which only processes that draw should hold
-
-    with _ONE_AT_A_TIME:
-        drawn = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
-    root = _kept(ElementTree.fromstring(drawn))
-    assert root is not None
-    root.attrib |= {"role": "img", "aria-label": label, "class": "chart-svg"}
-    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
-
-
-def _kept(element: ElementTree.Element) -> ElementTree.Element | None:
-    """The element with what may be on a page and can be seen; None when nothing of it is left."""
-    tag = element.tag.removeprefix(_NAMESPACE)
-    if (
-        tag not in _ELEMENTS
-        or element.get("display") == "none"
-        or element.get("d", "M0,0h1").startswith(("M0,0h0v0", " "))
-    ):
-        return None
-    kept = ElementTree.Element(tag, {k: v for k, v in element.attrib.items() if k in _ATTRIBUTES and _tells(k, v)})
-    kept.text = element.text if tag in ("text", "tspan") else None
-    kept.extend(child for child in map(_kept, element) if child is not None)
-    drawn = tag in ("path", "line", "rect", "text", "tspan")
-    return kept if drawn or len(kept) else None
-
-
-def _tells(name: str, value: str) -> bool:
-    """Whether an attribute says something that is not so anyway, and nothing that leads elsewhere."""
-    if (name, value) in (("opacity", "1"), ("transform", "translate(0,0)"), ("fill", "transparent")):
-        return False
-    return "url(" not in value
-
-
 # Words and numbers ----------------------------------------------------------------------------------------------
-
-
-def display_width(text: str) -> int:
-    """Columns of a text: Chinese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def wrap(text: str, columns: int) -> list[str]:
-    """Lines of at most so many columns. Breaks at spaces and between Chinese characters; cuts what has neither."""
-    lines, line = [], ""
-    for piece in _pieces(text, columns):
-        if line and display_width((line + piece).rstrip()) > columns:
-            lines.append(line.rstrip())
-            line = piece.lstrip()
-        else:
-            line += piece
-    return [*lines, line.rstrip()] if line.strip() or not lines else lines
-
-
-def balanced(text: str, columns: int) -> list[str]:
-    """As few lines as `wrap` needs, about equally long, so that no single word is left for the last."""
-    lines = wrap(text, columns)
-    while columns > 8 and len(lines) > 1:
-        narrower = wrap(text, columns - 1)
-        if len(narrower) > len(lines):
-            break
-        lines, columns = narrower, columns - 1
-    return lines
-
-
-def _pieces(text: str, columns: int) -> list[str]:
-    """What must stay together: words with the space after them, single Chinese characters, closing marks stuck on."""
-    pieces: list[str] = []
-    fresh = True
-    for char in text:
-        wide = unicodedata.east_asian_width(char) in "WF"
-        closing = unicodedata.category(char) in ("Po", "Pe", "Pf") and wide
-        long = bool(pieces) and display_width(pieces[-1]) >= columns
-        if closing and pieces and not long:
-            pieces[-1] += char
-        elif wide or fresh or long or not pieces:
-            pieces.append(char)
-        else:
-            pieces[-1] += char
-        fresh = wide or char == " " or (char == "_" and long)
-    return pieces
 
 
 def middle_score(scores: Sequence[float]) -> float:

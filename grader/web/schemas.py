@@ -192,6 +192,25 @@ class WorstAnswer(Answer):
     difference: Said
 
 
+class FigureAnswer(Answer):
+    """A chart that the check attached."""
+
+    name: str
+    title: str
+    alt: str = Field(description="What can be read from it.")
+    href: str = Field(description="The drawing, as SVG; `lang` and `width` may be added.")
+
+
+class PictureAnswer(Answer):
+    """What the student's own code drew while the check ran."""
+
+    width: int = Field(description="Pixels, as the file says.")
+    height: int
+    title: str
+    alt: str
+    href: str = Field(description="The picture, as PNG.")
+
+
 class CheckAnswer(Answer):
     id: str
     part: str
@@ -207,6 +226,8 @@ class CheckAnswer(Answer):
     worst: WorstAnswer | None
     input: Any
     wall_ms: float
+    figures: list[FigureAnswer]
+    pictures: list[PictureAnswer]
 
 
 class LeftOutAnswer(Answer):

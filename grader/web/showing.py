@@ -19,6 +19,7 @@ from markupsafe import Markup
 from grader.assignments import Assignment, Part
 from grader.display import calls_text
 from grader.reports import CheckResult, Json, Language, LeftOut, Report, ReportStatus, Status
+from grader.web.illustrations import FigureView, PictureView, figures_of, pictures_of
 from grader.web.markup import sentence, statement
 
 MOST_ROWS: Final = 10
@@ -207,6 +208,7 @@ class CheckView:
     calls: tuple[str, ...] = ()
     values: Comparison | None = None
     why: Markup | None = None
+    figures: tuple[FigureView, ...] = ()
 
     @property
     def opens(self) -> bool:
@@ -272,6 +274,8 @@ class ReportView:
     version: str = ""
     command: str = ""
     seconds: float | None = None
+    figures: tuple[FigureView, ...] = ()
+    pictures: tuple[PictureView, ...] = ()
 
 
 _OWN_LINE: Final = re.compile(
@@ -314,11 +318,15 @@ def check_view(check: CheckResult, lang: Language, why: Markup | None = None) ->
         calls=calls,
         values=values,
         why=why if named or values is not None else None,
+        figures=figures_of(check, lang),
     )
 
 
 def report_view(report: Report, parts: Sequence[Part], lang: Language) -> ReportView:
-    """The page's view of a report. parts: of the assignment, for titles and explanations."""
+    """The page's view of a report. parts: of the assignment, for titles and explanations.
+
+    A figure of the check to fix first is in its card, all others are in the list: each stands on the page once.
+    """
     texts = {part.name: part for part in parts}
     shown = tuple(_part_view(report, score.name, score.score, score.max_score, texts, lang) for score in report.parts)
     graded = report.status is ReportStatus.GRADED
@@ -345,6 +353,10 @@ def report_view(report: Report, parts: Sequence[Part], lang: Language) -> Report
         version=report.assignment_version,
         command=reproduce(report),
         seconds=total / 1000 if total is not None else None,
+        figures=tuple(
+            f for check in report.checks for f in figures_of(check, lang) if not first or f not in first.figures[:1]
+        ),
+        pictures=tuple(picture for check in report.checks for picture in pictures_of(check, lang)),
     )
 
 

@@ -276,6 +276,24 @@ def children_of(pid: int) -> list[int]:
     return [int(c) for task in tasks for c in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
 
 
+def found_in_memory(pid: int, needles: dict[str, bytes]) -> set[str]:
+    """Names of the needles that are anywhere in the memory of a process."""
+    found: set[str] = set()
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory, open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            span, rights = line.split()[:2]
+            start, end = (int(x, 16) for x in span.split("-"))
+            if rights[0] != "r" or end - start > 1 << 28:
+                continue
+            try:
+                memory.seek(start)
+                data = memory.read(end - start)
+            except (OSError, OverflowError):
+                continue
+            found |= {name for name, needle in needles.items() if needle in data}
+    return found
+
+
 def _files_of_the_runner() -> Iterator[str]:
     """Files outside that belong to the runner's user."""
     uid = SandboxConfig(runner_python=RUNNER).runner_uid

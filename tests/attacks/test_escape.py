@@ -337,7 +337,7 @@ def b37_load():
 def c11_import():
     found = []
     for name in ("grader", "grader.checks", "grader.sandbox.wire", "reference", "reference.numpy_autodiff.checks",
-                 "solution", "numpy_autodiff", "checks", "tensorflow", "torch", "keras", "autograd", "jax"):
+                 "solution", "numpy_autodiff", "checks", "tensorflow.nn", "keras.layers", "torch", "autograd", "jax"):
         try: __import__(name); found.append(name)
         except ImportError: pass
     return f"possible: {found}" if found else "refused: none"
@@ -402,12 +402,13 @@ def test_b30_nothing_is_left_for_the_next_child(arena: Arena) -> None:
     look = (
         "import glob\n"
         "def attack():\n"
-        "    return [glob.glob('/tmp/*') + glob.glob('/tmp/home/*'), hasattr(np, 'left'), 'left' in sys.modules,\n"
+        "    files = sorted(glob.glob('/tmp/*') + glob.glob('/tmp/home/*'))\n"
+        "    return [files, hasattr(np, 'left'), 'left' in sys.modules,\n"
         "            abs(3), 'LEFT' in os.environ, np.allclose(1.0, 2.0), np.geterr()['divide']]"
     )
     assert arena.run(leave).value == 1
     for _ in range(3):
-        assert arena.run(look).value == [["/tmp/home"], False, False, 3, False, False, "warn"]
+        assert arena.run(look).value == [["/tmp/home", "/tmp/mnist.npz"], False, False, 3, False, False, "warn"]
 
 
 def test_c16_two_children_at_once_are_apart(arena: Arena) -> None:

@@ -19,7 +19,7 @@ from grader.diagnosis import same_value
 from grader.reports import ReportStatus, Status
 from grader.sandbox.limits import CheckLimits
 
-from .arena import PROJECT, SECRET, Arena, Graded
+from .arena import PROJECT, SECRET, Arena, Graded, found_in_memory
 
 pytestmark = pytest.mark.sandbox
 LIMITS = CheckLimits(cpu_s=2.0, wall_s=2.0, memory_mib=512, output_kib=64)
@@ -344,26 +344,9 @@ def test_c10_expected_values_are_not_in_the_childs_memory(arena: Arena) -> None:
     with arena.program("def attack(x): return x * 2") as child:
         marker = np.array([9876.54321012345] * 3)
         assert np.all(arena.call(child, "attack", marker) == marker * 2)
-        found = _scan(child.pid, {**needles, "marker": marker.tobytes()})
+        found = found_in_memory(child.pid, {**needles, "marker": marker.tobytes()})
     assert expected.size
     assert found == {"marker"}
-
-
-def _scan(pid: int, needles: dict[str, bytes]) -> set[str]:
-    found: set[str] = set()
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory, open(f"/proc/{pid}/maps") as maps:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(x, 16) for x in span.split("-"))
-            if rights[0] != "r" or end - start > 1 << 28:
-                continue
-            try:
-                memory.seek(start)
-                data = memory.read(end - start)
-            except (OSError, OverflowError):
-                continue
-            found |= {name for name, needle in needles.items() if needle in data}
-    return found
 
 
 def hidden(arena: Arena, code: str) -> Graded:

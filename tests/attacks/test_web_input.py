@@ -87,6 +87,8 @@ GOOD = {
     "mistake": "swapped",
     "token": "t",
     "token_id": "1",
+    "check": "add_works",
+    "figure": "loss",
 }
 
 

@@ -18,6 +18,7 @@ from grader.service import publishing, regrading
 from grader.service.access import SHELL, Scope
 from grader.store.models import Published, Submission
 
+from .drawn import SUBTRACT, draw, picture, plain_figure
 from .service import PEOPLE, SUMS, Kit, make_kit, program
 
 WHO = (None, "bob", "ada", "oscar", "tina", "teacher", "root")
@@ -31,7 +32,7 @@ FORM_RULES = {
 ROSTER = b"login,name\nnew,New Person\n"
 VALUES = {
     "course": "dl", "name": SUMS, "login": "ada", "id": "1", "submission_id": "1", "number": "1", "mistake": "swapped",
-    "token": "unknown", "token_id": "1",
+    "token": "unknown", "token_id": "1", "check": "subtract_works", "figure": "loss",
 }  # fmt: skip
 
 A = "/api/v1/courses/{course}"
@@ -47,6 +48,8 @@ TABLE = {
     "GET /api/v1/submissions/{id}/reports": "401 404 403 404 200 200 200",
     "GET /api/v1/submissions/{id}/file": "401 404 200 404 200 200 200",
     "GET /api/v1/submissions/{id}/events": "401 404 200 404 200 200 200",
+    "GET /api/v1/submissions/{id}/figures/{check}/{figure}.svg": "401 404 200 404 200 200 200",
+    "GET /api/v1/submissions/{id}/pictures/{check}/{number}.png": "401 404 200 404 200 200 200",
     "POST /api/v1/submissions/{id}/regrade": "401 404 403 404 202 409 409",
     "GET /api/v1/me": "401 200 200 200 200 200 200",
     "GET /api/v1/courses": "401 200 200 200 200 200 200",
@@ -104,6 +107,8 @@ TABLE = {
     "GET /submissions/{submission_id}/events": "303 404 200 404 200 200 200",
     "GET /submissions/{submission_id}/file": "303 404 200 404 200 200 200",
     "GET /submissions/{submission_id}/changes": "303 404 200 404 200 200 200",
+    "GET /submissions/{submission_id}/figures/{check}/{figure}.svg": "303 404 200 404 200 200 200",
+    "GET /submissions/{submission_id}/pictures/{check}/{number}.png": "303 404 200 404 200 200 200",
     f"GET {C}/gradebook": "303 403 403 404 200 200 200",
     f"GET {C}/gradebook.csv": "303 403 403 404 200 200 200",
     f"GET {C}/students/{{login}}": "303 403 403 404 200 200 200",
@@ -169,8 +174,10 @@ def routes(kit: Kit) -> list[str]:
 
 
 def prepare(kit: Kit, route: str) -> None:
-    """Ada's graded submission with a known mistake, an override and an extension of hers, a regrade that is ready."""
-    kit.hand_in("ada", program(fail=["subtract_works"], mistake="swapped"))
+    """Ada's graded submission with a known mistake, a figure and a picture; an override and an extension of hers; a
+    regrade that is ready."""
+    draw(kit, {SUBTRACT: [plain_figure()]}, {SUBTRACT: [picture()]})
+    kit.hand_in("ada", program(fail=[SUBTRACT], mistake="swapped"))
     kit.grade()
     with kit.service.store.write() as session:
         published = session.get_one(Submission, 1).published

@@ -10,14 +10,25 @@ import numpy as np
 import pytest
 
 from grader.sandbox.child import CallError, Child
-from grader.sandbox.limits import CheckLimits
+from grader.sandbox.limits import CheckLimits, Mode
 from grader.sandbox.pool import Sandbox
 from grader.sandbox.wire import Handle, Tensor
 
 pytestmark = [pytest.mark.sandbox]
 LIMITS = CheckLimits(cpu_s=20.0, wall_s=30.0)
 
-TENSORFLOW = """
+DIGITS = """
+def digits():
+    import keras, tensorflow as tf
+    import tensorflow.keras.datasets.mnist as c
+    from keras.datasets import mnist as d
+    from tensorflow.keras import datasets as e
+    from tensorflow.keras.datasets import mnist as f
+    loaders = (tf.keras.datasets.mnist, keras.datasets.mnist, c, d, e.mnist, f)
+    return [[part.shape for pair in loader.load_data() for part in pair] for loader in loaders]
+"""
+TENSORFLOW = (
+    """
 import tensorflow as tf
 
 @tf.function
@@ -62,8 +73,11 @@ def bucket(): return tf.io.gfile.exists("gs://bucket/file")
 def download(): return tf.keras.utils.get_file("x", "http://127.0.0.1:1/x")
 def write_packages(): tf.io.write_file("/packages/evil.py", "1")
 """
+    + DIGITS
+)
 
-TORCH = """
+TORCH = (
+    """
 import torch
 
 def softmax(x): return torch.softmax(x, -1)
@@ -83,6 +97,8 @@ def conjugate(): return torch.tensor([1 + 2j]).conj()
 def sparse(): return torch.eye(2).to_sparse()
 def load_hub(): return torch.hub.load("pytorch/vision", "resnet18")
 """
+    + DIGITS
+)
 
 
 @pytest.fixture
@@ -115,6 +131,7 @@ def test_tensorflow_works(tensorflow: Child) -> None:
     slope = call(tensorflow, "slope", Tensor("tensorflow", np.array([1.0, -2.0])))
     assert slope.framework == "tensorflow"
     assert slope.array.tolist() == [2.0, -4.0]
+    assert call(tensorflow, "digits") == [[(4000, 28, 28), (4000,), (500, 28, 28), (500,)]] * 6
 
 
 def test_tensorflow_values(tensorflow: Child) -> None:
@@ -138,9 +155,34 @@ def test_tensorflow_reaches_nothing(tensorflow: Child, name: str) -> None:
 
 
 def test_torch_works(torch: Child) -> None:
+    """After its digits have come from a stand-in: the optimiser looks for other libraries when it is first used."""
+    assert call(torch, "digits") == [[(4000, 28, 28), (4000,), (500, 28, 28), (500,)]] * 6
     assert call(torch, "softmax", Tensor("torch", np.zeros((1, 2)))).array.tolist() == [[0.5, 0.5]]
     losses = call(torch, "train")
     assert losses[-1] < losses[0] / 2
+    steps: list[list[Any]] = [
+        ["new", 1, None, "torch.nn.Linear", [2, 3], {}],
+        ["assign", 2, Handle(1), "weight", [np.ones((3, 2))], {}],
+        ["parameters", 3, Handle(1), "", [], {}],
+    ]
+    torch.send(steps)
+    assert torch.receive()[0][2]["weight"].array.tolist() == [[1.0, 1.0]] * 3
+
+
+def test_torch_without_namespaces(make_sandbox: Callable[..., Sandbox], need_torch: None) -> None:
+    """Mode C: lazily imported packages, the digits and a figure, where no file can be made."""
+    figure = """
+def figure():
+    import matplotlib.pyplot as plt
+    plt.plot([1, 2])
+    plt.show()
+"""
+    sandbox = make_sandbox(mode=Mode.C, allow_degraded=True)
+    for child in _child(sandbox, "torch", TORCH + figure):
+        assert call(child, "digits")[0][0] == (4000, 28, 28)
+        assert call(child, "train")[-1] < 1
+        call(child, "figure")
+        assert [png[:4] for png in child.pictures] == [b"\x89PNG"]
 
 
 def test_torch_values(torch: Child) -> None:

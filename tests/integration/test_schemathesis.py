@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from .drawn import SUBTRACT, draw, picture, plain_figure
 from .service import SUMS, Kit, program
 
 SEMANTIC = {
@@ -43,11 +44,15 @@ CONFIG = """
 "path.login" = "ada"
 "path.id" = 1
 "path.mistake" = "swapped"
+"path.check" = "subtract_works"
+"path.figure" = "loss"
+"path.number" = 1
 """
 
 
 def run(kit: Kit, folder: Path, login: str, *options: str, examples: int = 30, seconds: int = 45) -> dict[str, int]:
     """Runs schemathesis; returns how many requests were answered with 2xx, by route."""
+    draw(kit, {SUBTRACT: [plain_figure()]}, {SUBTRACT: [picture()]})
     for student in ("ada", "bob"):
         kit.hand_in(student, program(fail=["subtract_works"], mistake="swapped"), SUMS)
     kit.grade()

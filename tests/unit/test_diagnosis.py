@@ -12,6 +12,7 @@ from grader.assignments import Mistake
 from grader.diagnosis import MAX_STEPS, Record, explain, relation, replay_steps, replayable, reproduces, same_value
 from grader.reports import Text
 from grader.sandbox.child import CallError, ChildEnded, Reason
+from grader.sandbox.values import condensed
 from grader.sandbox.wire import Handle, Tensor
 from grader.subjects import Step
 
@@ -19,7 +20,7 @@ NAN, INF = math.nan, math.inf
 
 
 def step(value: Any, error: Exception | None = None, call: str = "f") -> Step:
-    return Step(["call", 1, None, call, [], {}], call=call, value=value, error=error, done=True)
+    return Step(["call", 1, None, call, [], {}], call=call, value=value, error=error, done=True, looked=True)
 
 
 def record(check: str, *values: Any, failed: bool = True, deviation: float = 0.0) -> Record:
@@ -39,10 +40,49 @@ def raised(type_name: str, message: str, **more: Any) -> CallError:
     return CallError({"type": type_name, "message": message, **more})
 
 
+class TestCondensing:
+    LARGE = np.arange(78_500.0).reshape(785, 100)
+
+    def test_a_large_value_is_compared_by_a_part_of_it(self) -> None:
+        seen = record("c", self.LARGE)
+        assert reproduces(seen, ok(condensed(self.LARGE.copy())))
+        assert condensed(self.LARGE)["some"].size < 2000
+
+    @pytest.mark.parametrize("where", [(784, 3), (slice(None), 99), (0, slice(None)), (slice(None), slice(None))])
+    def test_another_row_column_or_factor_is_noticed(self, where: Any) -> None:
+        other = self.LARGE.copy()
+        other[where] = 1.5 * other[where] + 100
+        assert not reproduces(record("c", self.LARGE), ok(condensed(other)))
+
+    def test_another_shape_is_noticed(self) -> None:
+        assert not reproduces(record("c", self.LARGE), ok(condensed(self.LARGE.reshape(100, 785))))
+
+    def test_small_values_and_trees_of_them_stay(self) -> None:
+        assert condensed((1.0, "a", None)) == [1.0, "a", None]
+        assert condensed({"W": Tensor("torch", np.ones(3))})["W"].tolist() == [1.0, 1.0, 1.0]
+        assert reproduces(record("c", (self.LARGE, 1.0)), ok(condensed((self.LARGE, 1.0))))
+
+
 class TestExplain:
     def test_the_mistake_whose_outputs_match_is_named(self) -> None:
         outcomes = {"a": {"c": ok(1.0)}, "b": {"c": ok(2.0)}}
         assert explain([record("c", 2.0)], outcomes, [mistake("a"), mistake("b")]) == {"c": mistake("b")}
+
+    def test_what_the_check_never_looked_at_may_differ(self) -> None:
+        seen = record("c", 7.0, 2.0)
+        seen.steps[0].looked = False
+        outcomes = {"b": {"c": ok(None, 2.0)}}
+        assert explain([seen], outcomes, [mistake("b")], exactly=False) == {"c": mistake("b")}
+        assert explain([seen], outcomes, [mistake("b")]) == {}
+        seen.steps[0].looked = True
+        assert explain([seen], outcomes, [mistake("b")], exactly=False) == {}
+
+    def test_of_parameters_only_the_names_are_compared(self) -> None:
+        drawn, others = {"W": np.ones((2, 1))}, {"W": np.zeros((2, 1))}
+        seen = record("c", drawn, 2.0)
+        seen.steps[0].request[0] = "parameters"
+        assert explain([seen], {"b": {"c": ok(others, 2.0)}}, [mistake("b")]) == {"c": mistake("b")}
+        assert explain([seen], {"b": {"c": ok({"V": others["W"]}, 2.0)}}, [mistake("b")]) == {}
 
     def test_no_mistake_is_named_when_none_fits(self) -> None:
         assert explain([record("c", 3.0)], {"a": {"c": ok(1.0)}}, [mistake("a")]) == {}

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from grader.reports import (
     RECORD_FORMAT,
     CheckResult,
+    Figure,
     Json,
     LeftOut,
     PartScore,
+    Picture,
     Report,
     ReportStatus,
     Status,
@@ -58,6 +60,8 @@ CHECKS = st.builds(
     worst=st.none() | st.builds(Worst, index=tuples(st.integers()), difference=NUMBERS),
     input=TREES,
     wall_ms=NUMBERS,
+    figures=tuples(st.builds(Figure, name=st.text(), title=TEXTS, alt=TEXTS, spec=TREES)),
+    pictures=tuples(st.builds(Picture, png=st.binary(max_size=20), width=st.integers(), height=st.integers())),
 )
 REPORTS = st.builds(
     Report,
@@ -86,6 +90,8 @@ def full_report() -> Report:
         id="c", part="p", title=text, status=Status.FAILED, points=0, max_points=1.5, visible=False, message=text,
         mistake="m", got=["nan", 1, None], expected={"shape": [2]}, worst=Worst(index=(0, 1), difference=0.25),
         input={"call": "f", "args": [[1, 2.5]]}, wall_ms=1.25,
+        figures=(Figure(name="f", title=text, alt=text, spec={"mark": "line"}),),
+        pictures=(Picture(png=b"\x89PNG", width=2, height=1),),
     )  # fmt: skip
     return Report(
         assignment="a", assignment_version="v", status=ReportStatus.GRADED, score=0.5, max_score=1.5,
@@ -121,7 +127,7 @@ def test_numbers_that_json_cannot_hold(number: float, word: Json) -> None:
 
 def test_a_record_has_every_field_by_its_name() -> None:
     record = to_record(full_report())
-    assert record.pop("format") == RECORD_FORMAT == 1
+    assert record.pop("format") == RECORD_FORMAT == 2
     report = full_report()
 
     def compare(shown: dict[str, Json], thing: Any) -> None:
@@ -131,6 +137,8 @@ def test_a_record_has_every_field_by_its_name() -> None:
     compare(record["checks"][0], report.checks[0])
     compare(record["checks"][0]["title"], report.checks[0].title)
     compare(record["checks"][0]["worst"], report.checks[0].worst)
+    compare(record["checks"][0]["figures"][0], report.checks[0].figures[0])
+    compare(record["checks"][0]["pictures"][0], report.checks[0].pictures[0])
     compare(record["parts"][0], report.parts[0])
     compare(record["left_out"][0], report.left_out[0])
 
@@ -143,7 +151,7 @@ def places(tree: Json, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     elif isinstance(tree, dict):
         items = [(f"{key}.{name}" if key else name, name) for name in tree]
     for here, name in items:
-        if name not in ("got", "expected", "input"):  # trees of any form
+        if name not in ("got", "expected", "input", "spec"):  # trees of any form
             yield here, tree, name
             yield from places(tree[name], here)
 
@@ -175,7 +183,7 @@ def test_a_missing_key_is_refused(key: str) -> None:
 
 
 WRONG: list[tuple[str, Json, str]] = [
-    ("format", 2, "format"),
+    ("format", 3, "format"),
     ("format", True, "format"),
     ("format", "1", "format"),
     ("score", True, "score"),
@@ -221,6 +229,25 @@ def test_a_wrong_check_is_refused(key: str, value: Json) -> None:
 @pytest.mark.parametrize("record", [None, [], "graded", 1, {}])
 def test_what_is_no_record_is_refused(record: Json) -> None:
     with pytest.raises(ValueError, match="not the record of a report"):
+        from_record(record)
+
+
+def test_a_record_from_before_there_were_figures_is_read() -> None:
+    record = to_record(full_report())
+    for check in record["checks"]:
+        del check["figures"], check["pictures"]
+    back = from_record({**record, "format": 1})
+    bare = dataclasses.replace(full_report().checks[0], figures=(), pictures=())
+    assert back == dataclasses.replace(full_report(), checks=(bare,))
+    with pytest.raises(ValueError, match=r"checks\[0\]\.figures is missing"):
+        from_record(record)
+
+
+@pytest.mark.parametrize("png", ["not base64!", 3, None])
+def test_a_picture_that_is_no_base64_is_refused(png: Json) -> None:
+    record = to_record(full_report())
+    record["checks"][0]["pictures"][0]["png"] = png
+    with pytest.raises(ValueError, match=r"checks\[0\]\.pictures\[0\]\.png must be bytes in base64"):
         from_record(record)
 
 

@@ -103,6 +103,16 @@ def a_banned_name_in_the_source_is_found() -> None:
     must(run.banned(an_outcome(), set()) == {"numpy.linalg.inv"}, "a banned name was not seen")
 
 
+def test_digits_may_come_from_a_banned_library() -> None:
+    loader = "tensorflow.keras.datasets.mnist.load_data"
+    run = a_run(uses=tuple(Use(dotted=name, line=1) for name in (loader, "tensorflow.nn.relu", "tensorflow")))
+    run.assignment = dataclasses.replace(
+        run.assignment,
+        parts=(dataclasses.replace(run.assignment.parts[0], banned_names=frozenset({"tensorflow"})),),
+    )
+    assert run.banned(an_outcome(), set()) == {"tensorflow.nn.relu", "tensorflow"}
+
+
 def a_check_waits_for_what_it_requires() -> None:
     def fails(student: Any, reference: Any, rng: Any) -> None:
         raise CheckFailed(message=WORDS)
@@ -160,7 +170,7 @@ def known_mistakes() -> list[Mistake]:
 
 
 def a_step(value: Any) -> Step:
-    return Step(["call", 1, None, "f", [], {}], call="f", value=value, done=True)
+    return Step(["call", 1, None, "f", [], {}], call="f", value=value, done=True, looked=True)
 
 
 def an_outcome() -> Outcome:
@@ -183,6 +193,9 @@ class Talk:
 
     def exhausted(self) -> bool:
         return False
+
+    def take_pictures(self) -> tuple[Any, ...]:
+        return ()
 
     def send(self, steps: list[list[Any]]) -> None:
         raise AssertionError("nothing is asked")

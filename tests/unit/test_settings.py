@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.arrays import load_arrays
 from grader.errors import UsageError
 from grader.sandbox.limits import Mode
 from grader.settings import PROJECT, Settings, read_settings
@@ -68,6 +69,21 @@ def test_every_setting_reaches_the_sandbox(
     assert getattr(read_settings().sandbox(), field) != expected
     monkeypatch.setenv(f"GRADER_{name}", value)
     assert getattr(read_settings().sandbox(), field) == expected
+
+
+def test_an_administrators_digits_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_settings().sandbox().digits is None
+    shipped = PROJECT / "reference" / "data" / "mnist_5k.npz"
+    monkeypatch.setenv("GRADER_MNIST_PATH", str(shipped))
+    assert read_settings().sandbox().digits == shipped
+    for content in (None, b"", b"no archive"):
+        wrong = tmp_path / "mnist.npz"
+        if content is not None:
+            wrong.write_bytes(content)
+        monkeypatch.setenv("GRADER_MNIST_PATH", str(wrong))
+        load_arrays.cache_clear()
+        with pytest.raises(UsageError, match=r"GRADER_MNIST_PATH: .*mnist\.npz is (missing|not an \.npz file)"):
+            read_settings().sandbox()
 
 
 def test_consent_to_no_isolation_is_never_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

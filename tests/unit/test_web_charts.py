@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from grader.drawing import ATTRIBUTES, ELEMENTS, _svg
 from grader.reports import Language
 from grader.web import charts
 from grader.web.charts import AttemptCount, MistakeCount, PassRate
@@ -98,10 +99,10 @@ def test_a_strict_content_policy_lets_everything_through(lang: Language) -> None
     for chart in every_chart(lang, HOSTILE):
         found = drawings(chart)
         assert len(found) == 2
-        for drawing in found:
-            for element in drawing.iter():
-                assert element.tag in charts._ELEMENTS
-                assert set(element.attrib) <= charts._ATTRIBUTES | {"role", "aria-label", "class"}
+        for one in found:
+            for element in one.iter():
+                assert element.tag in ELEMENTS
+                assert set(element.attrib) <= ATTRIBUTES | {"role", "aria-label", "class"}
                 assert not any(
                     "url(" in v or v.startswith("data:") for k, v in element.attrib.items() if k != "aria-label"
                 )
@@ -153,39 +154,8 @@ def test_many_attempts_share_a_column() -> None:
 
 def test_the_same_chart_is_drawn_once() -> None:
     charts.histogram(SCORES, 100, "en")
-    before = charts._svg.cache_info()
+    before = _svg.cache_info()
     charts.histogram(list(reversed(SCORES)), 100, "en")
-    after = charts._svg.cache_info()
+    after = _svg.cache_info()
     assert after.hits == before.hits + 2
     assert after.misses == before.misses
-
-
-@pytest.mark.parametrize(
-    ("text", "columns", "lines"),
-    [
-        ("softmax stays finite for logits", 12, ["softmax", "stays finite", "for logits"]),
-        ("你的函数对第零个轴归一化。", 10, ["你的函数对", "第零个轴归", "一化。"]),
-        ("softmax 沿最后一个轴", 12, ["softmax 沿最", "后一个轴"]),
-        ("tf.nn.softmax_cross_entropy", 10, ["tf.nn.soft", "max_cross_", "entropy"]),
-        ("", 10, [""]),
-    ],
-)
-def test_labels_are_wrapped(text: str, columns: int, lines: list[str]) -> None:
-    assert charts.wrap(text, columns) == lines
-
-
-def test_no_word_is_left_alone_on_the_last_line() -> None:
-    text = "softmax_ce is a number when a class that is not the label has probability exactly 0"
-    assert charts.wrap(text, 82) == [text.removesuffix(" 0"), "0"]
-    assert charts.balanced(text, 82) == [
-        "softmax_ce is a number when a class that",
-        "is not the label has probability exactly 0",
-    ]
-    assert charts.balanced("one line", 82) == ["one line"]
-
-
-@given(st.text(alphabet="ab _。中文，(", max_size=60), st.integers(6, 30))
-def test_wrapped_lines_lose_no_character_and_are_not_too_long(text: str, columns: int) -> None:
-    lines = charts.wrap(text, columns)
-    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    assert all(charts.display_width(line) <= columns + 2 for line in lines if "。" not in line and "，" not in line)

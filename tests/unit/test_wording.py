@@ -65,6 +65,13 @@ SENTENCES: dict[str, tuple[Callable[[], Text], list[str]]] = {
     "banned somewhere": (lambda: wording.banned(["Softmax"], "softmax", None), ["Softmax"]),
     "needs": (lambda: wording.needs(Text(en="A title", zh="标题")), ["A title"]),
     "out of time": (wording.out_of_time, ["time"]),
+    "slow": (
+        lambda: wording.slow(
+            "train_one_step", Text(en="training steps", zh="步训练"), 3.14159, 10, done=31, planned=50
+        ),
+        ["train_one_step", "10 s", "31 of 50 training steps", "3.14"],
+    ),
+    "slow on its own": (lambda: wording.slow("", Text(en="epochs", zh="轮训练"), 2.5, 20), ["Your code", "2.5 epochs"]),
     "hidden": (wording.hidden_failed, ["hidden"]),
     "not loaded": (lambda: wording.not_loaded(Text(en="Why.", zh="原因。")), ["Why."]),
     "numpy for tensor": (lambda: wording.numpy_for_tensor(["softmax", "sigmoid"]), ["softmax, sigmoid"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,7 +17,7 @@ from grader.reports import Language, Report
 from grader.service import showing
 from grader.service.grades import GradeRow
 from grader.store.models import Course, Published, Submission, User
-from grader.web import languages
+from grader.web import illustrations, languages
 from grader.web.api.parameters import MOST_ID
 from grader.web.api.routing import NOTEBOOK, PROBLEM, STREAM
 from grader.web.dependencies import Caller
@@ -123,8 +124,24 @@ def submission_answer(session: Session, who: Caller, submission: Submission) -> 
     )
 
 
-def report_answer(report: Report, lang: Language) -> ReportAnswer:
-    return ReportAnswer.model_validate(report.to_json(lang))
+def report_answer(report: Report, lang: Language, submission_id: int, report_id: int | None = None) -> ReportAnswer:
+    """report_id: of a report that need not be the one that counts."""
+    bare = replace(report, checks=tuple(replace(check, figures=(), pictures=()) for check in report.checks))
+    told = bare.to_json(lang)
+    base, query = f"/api/v1/submissions/{submission_id}", "" if report_id is None else f"?report={report_id}"
+    for shown, check in zip(told["checks"], report.checks, strict=True):
+        shown["figures"] = [
+            {"name": view.name, "title": view.title, "alt": view.alt, "href": f"{base}/{view.path}{query}"}
+            for view in illustrations.figures_of(check, lang)
+        ]
+        shown["pictures"] = [
+            {
+                "width": view.width, "height": view.height, "title": view.check, "alt": view.alt,
+                "href": f"{base}/{view.path}{query}",
+            }
+            for view in illustrations.pictures_of(check, lang)
+        ]  # fmt: skip
+    return ReportAnswer.model_validate(told)
 
 
 def grade_answer(row: GradeRow) -> GradeAnswer:

@@ -87,7 +87,14 @@ Login = Annotated[
 MistakeName = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$", description="A mistake's name.", examples=["transposed"])
 ]
-Id = Annotated[int, Whole, Path(ge=1, le=MOST_ID, description="A number that an earlier answer gave.", examples=[1])]
+Id = Annotated[int, Path(ge=1, le=MOST_ID, description="A number that an earlier answer gave.", examples=[1]), Whole]
+CheckName = Annotated[
+    str, Path(pattern="^[^\\u0000/]{1,100}$", description="As the report names it.", examples=["loss"])
+]
+ReportId = Annotated[
+    Annotated[int, Field(ge=1, le=MOST_ID), Whole] | None,
+    Query(description="For staff: of this stored report instead of the one that counts."),
+]
 Lang = Annotated[
     Literal["en", "zh"] | None, Query(description="Language of the texts; else the one that Accept-Language prefers.")
 ]
@@ -98,7 +105,7 @@ Cursor = Annotated[
         description="`next` of the page before, with the same filters and order.",
     ),
 ]  # fmt: skip
-Limit = Annotated[int, Whole, Query(ge=1, le=500, description="Rows a page.", examples=[50])]
+Limit = Annotated[int, Query(ge=1, le=500, description="Rows a page.", examples=[50]), Whole]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 Number = Annotated[float, BeforeValidator(_number)]
 Reason = Annotated[

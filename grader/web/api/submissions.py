@@ -9,6 +9,7 @@ from sqlalchemy import select
 from starlette.responses import JSONResponse, StreamingResponse
 
 from grader.errors import Forbidden, NotFound
+from grader.reports import Report
 from grader.service import access, attempts, regrading, showing
 from grader.service.access import Scope, need_scope
 from grader.service.attempts import WantedAttempts
@@ -29,9 +30,10 @@ from grader.web.api.answers import (
     submission_answer,
     submission_fields,
 )
-from grader.web.api.parameters import CourseName, Cursor, FilterText, Id, Lang, Limit, Moment
+from grader.web.api.parameters import CheckName, CourseName, Cursor, FilterText, Id, Lang, Limit, Moment, ReportId
 from grader.web.api.routing import STREAM, make_router
 from grader.web.dependencies import Caller, TokenHolder
+from grader.web.illustrations import PNG, SVG, Width, figure_answer, picture_answer
 from grader.web.schemas import ReportAnswer, StoredReportAnswer, StoredReportList, SubmissionAnswer, SubmissionList
 
 router = make_router("submissions")
@@ -113,7 +115,7 @@ def report(who: TokenHolder, id: Id, lang: Lang = None) -> ReportAnswer | JSONRe
         waiting = submission_answer(session, who, submission)
     if found is None:
         return JSONResponse(waiting.model_dump(mode="json"), 202)
-    return report_answer(found, language(who, lang))
+    return report_answer(found, language(who, lang), id)
 
 
 @router.get("/submissions/{id}/reports", summary="Every stored report", responses=problems())
@@ -129,11 +131,61 @@ def reports(who: TokenHolder, id: Id, lang: Lang = None) -> StoredReportList:
         StoredReportAnswer(
             id=row.id, created_at=row.created_at, status=row.status, score=row.score, max_score=row.max_score,
             assignment_version=row.assignment_version, current=row.id == submission.report_id, regrade=row.regrade_id,
-            reused_from=row.reused_from_id, report=report_answer(unpack_report(row.content), language(who, lang)),
+            reused_from=row.reused_from_id,
+            report=report_answer(unpack_report(row.content), language(who, lang), id, row.id),
         )
         for row in rows
     ]  # fmt: skip
     return StoredReportList(items=items)
+
+
+def _asked_report(who: Caller, submission_id: int, report_id: int | None) -> Report | None:
+    """The report that counts, as far as the caller may see it; for staff any stored one. Raises NotFound, Forbidden."""
+    with who.service.store.read() as session:
+        submission = access.submission(session, who.actor, submission_id)
+        may_read(who, submission)
+        if report_id is None:
+            counts = submission.state.final
+            return showing.visible_report(session, who.actor, submission, who.now) if counts else None
+        access.submission(session, who.actor, submission_id, Role.TA)
+        need_scope(who.actor, Scope.READ_GRADES)
+        row = session.get(StoredReport, report_id)
+        return unpack_report(row.content) if row is not None and row.submission_id == submission_id else None
+
+
+@router.get(
+    "/submissions/{id}/figures/{check}/{figure}.svg",
+    response_class=Response,
+    summary="A figure of the report",
+    responses={
+        200: gives(SVG, "The drawing; a sentence in its place where it cannot be drawn.", headers=["ETag"]),
+        304: {"description": "It is the one that If-None-Match names."},
+        **problems(),
+    },
+)
+def one_figure(
+    who: TokenHolder, id: Id, check: CheckName, figure: CheckName, lang: Lang = None,
+    width: Annotated[Width, Query(description="For a page's column, or for a telephone.")] = "wide",
+    report: ReportId = None,
+) -> Response:  # fmt: skip
+    """A chart that a check attached, with its own light and dark colours. `href` in the report is its address. Scopes
+    as for the submission."""
+    return figure_answer(who.request, _asked_report(who, id, report), check, figure, language(who, lang), width)
+
+
+@router.get(
+    "/submissions/{id}/pictures/{check}/{number}.png",
+    response_class=Response,
+    summary="A picture that the student's code drew",
+    responses={
+        200: gives(PNG, "As it was drawn. Nobody has checked what it shows.", headers=["ETag", "Content-Disposition"]),
+        304: {"description": "It is the one that If-None-Match names."},
+        **problems(),
+    },
+)
+def one_picture(who: TokenHolder, id: Id, check: CheckName, number: Id, report: ReportId = None) -> Response:
+    """`href` in the report is its address. Scopes as for the submission."""
+    return picture_answer(who.request, _asked_report(who, id, report), check, number)
 
 
 @router.get(

@@ -117,4 +117,5 @@ def _answer(who: Caller, submission_id: int, lang: Language) -> HandedIn:
         report = showing.visible_report(session, who.actor, submission, who.now) if submission.state.final else None
         fields = submission_fields(session, who, submission, published, published.course.name, submission.user)
         place = place_answer(session, who, submission)
-    return HandedIn(**fields, place=place, report=None if report is None else report_answer(report, lang))
+    told = None if report is None else report_answer(report, lang, submission_id)
+    return HandedIn(**fields, place=place, report=told)

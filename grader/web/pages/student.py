@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 
 from grader.assignments import Assignment
 from grader.errors import Conflict, Invalid, NotFound, Refused, TooLarge, TooMany
-from grader.service import access, submitting
+from grader.reports import Language, Report
+from grader.service import access, showing, submitting
 from grader.service.submitting import Upload
 from grader.store.codec import unpack
 from grader.store.models import Course
@@ -18,6 +19,7 @@ from grader.web import filling, looking, streams, views
 from grader.web.api.starters import notebook
 from grader.web.dependencies import Caller, Form, RowId, Visitor, field, upload_of
 from grader.web.filling import Reader
+from grader.web.illustrations import Width, figure_answer, picture_answer
 from grader.web.markup import statement
 from grader.web.pages import staff_submission
 from grader.web.showing import planned
@@ -189,6 +191,26 @@ def file(who: Visitor, submission_id: RowId) -> Response:
         found = access.submission(session, who.actor, submission_id)
         name, data = found.file_name, filling.file_bytes(session, found)
     return _download(name, data)
+
+
+@router.get("/submissions/{submission_id}/figures/{check}/{figure}.svg")
+def one_figure(
+    who: Visitor, submission_id: RowId, check: str, figure: str, lang: Language | None = None, width: Width = "wide"
+) -> Response:
+    """lang: in the address, so that a drawing that a browser keeps is in the language of its page."""
+    return figure_answer(who.request, _seen_report(who, submission_id), check, figure, lang or who.lang, width)
+
+
+@router.get("/submissions/{submission_id}/pictures/{check}/{number}.png")
+def one_picture(who: Visitor, submission_id: RowId, check: str, number: RowId) -> Response:
+    return picture_answer(who.request, _seen_report(who, submission_id), check, number)
+
+
+def _seen_report(who: Caller, submission_id: int) -> Report | None:
+    """The report that the page of this submission shows to this reader. Raises NotFound as the page does."""
+    with who.service.store.read() as session:
+        found = access.submission(session, who.actor, submission_id)
+        return showing.visible_report(session, who.actor, found, who.now) if found.state.final else None
 
 
 @router.get("/submissions/{submission_id}/changes")
