@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from grader import wording
-from grader.arrays import load_digits as digits
 from grader.numerics import (
     SMALL,
     Array,
@@ -56,7 +55,6 @@ __all__ = [
     "Text",
     "check",
     "close",
-    "digits",
     "expect",
     "finite",
     "gradients",

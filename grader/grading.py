@@ -122,7 +122,8 @@ class Engine:
         session = StudentSession(self.sandbox, assignment, piece, seed % 2**31, self.limits)
         try:
             checking = time.perf_counter()
-            outcomes = Run(assignment, piece, session, reference, blank.seed).all_checks(telling(on_check))
+            run = Run(assignment, piece, session, reference, blank.seed)
+            outcomes = run.all_checks(telling(on_check))
             checks_ms = elapsed_ms(checking) - session.take_ms - session.load_ms
             explaining = time.perf_counter()
             named = explain(assignment, outcomes, reference)
@@ -145,6 +146,8 @@ class Engine:
             "explain": explain_ms,
         }
         mode = self.sandbox.mode
+        said = notes(assignment, piece, session, outcomes, mode)
+        run.release()
         return replace(
             blank,
             status=ReportStatus.GRADED,
@@ -152,7 +155,7 @@ class Engine:
             parts=parts,
             checks=results,
             left_out=piece.left_out,
-            notes=notes(assignment, piece, session, outcomes, mode),
+            notes=said,
             printed=session.close(),
             runtime=versions,
             mode="" if mode is None else str(mode),

@@ -44,7 +44,7 @@ def _first(item: Any) -> Any:
 def short(x: float) -> str:
     """Three digits, as people write them: 0.0123, 5,000; powers of ten only for what is very large or small."""
     if x and math.isfinite(x) and not 1e-3 <= abs(x) < 1e6:
-        return f"{x:.2e}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{x:.2e}".replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
     return f"{float(f'{x:.3g}'):,.10g}"
 
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,7 @@ class Run:
     session: StudentSession
     reference: Reference
     seed: str
+    talks: list[Conversation] = field(default_factory=list)  # of both sides, until `release`
     hung: bool = False  # a call did not end: the later checks, which may make it too, get less time
 
     def all_checks(self, ended: Callable[[Outcome], None] | None = None) -> list[Outcome]:
@@ -84,13 +85,19 @@ class Run:
                 ended(outcomes[check.id])
         return list(outcomes.values())
 
+    def release(self, since: int = 0) -> None:
+        """Lets go of what was said: the weights of a training run are too large to wait for the collector."""
+        for talk in self.talks[since:]:
+            talk.release()
+        del self.talks[since:]
+
     def one_check(self, check: Check, *, singly: bool = False, again: bool = False) -> Outcome:
         """Runs one check.
 
         singly: every call in a frame of its own, to find out at which one the process ends. again: the second
         time, after the first child was lost to something outside.
         """
-        started = time.perf_counter()
+        started, before = time.perf_counter(), len(self.talks)
         seed = int(derive(bytes.fromhex(self.seed), check.id), 16)
         limits = shorter(check.limits) if self.hung else check.limits
         talk: Conversation | None = None
@@ -98,6 +105,7 @@ class Run:
         try:
             student = self.session.begin(limits, seed % 2**31, keep_output=check.visible)
             talk = student._conversation
+            self.talks.append(talk)
             talk.most_queued = 1 if singly else talk.most_queued
             self.call(check, student, seed)
         except CheckFailed as error:
@@ -124,14 +132,19 @@ class Run:
             outcome.figures = tuple(talk.figures)
             outcome.pictures = self.session.take_pictures()
         if failure is not None:
+            failure.__traceback__ = None  # it holds every local of the check
             self.note_failure(outcome, failure)
         elif outcome.used:
             outcome.status, outcome.message = Status.FAILED, self.banned_text(outcome)
+        elif not check.replay:
+            outcome.steps = ()
+            self.release(before)
         return outcome
 
     def call(self, check: Check, student: Subject, seed: int) -> None:
         """Runs the author's function. Its error is the student's if it does not happen with the reference in place."""
         reference = self.reference.begin(seed % 2**31)
+        self.talks.append(reference._conversation)
         student._conversation.peer, reference._conversation.peer = reference._conversation, student._conversation
         try:
             with np.errstate(all="ignore"):

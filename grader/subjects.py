@@ -143,6 +143,14 @@ class Conversation:
             self.used |= used
             self.answered = self.sent
 
+    def release(self) -> None:
+        """Lets go of every value: answers, steps and the peer know each other, so nothing would go by itself."""
+        for step in self.steps:
+            step.value, step.args, step.request, step.items = None, (), [], ()
+            if step.error is not None:
+                step.error.__traceback__ = None
+        self.steps, self.peer, self.run, self.figures = [], None, None, []
+
     def forget(self) -> None:
         """Takes back the call that raised, so that the check can go on without it."""
         if self.failure is not None and self.steps:

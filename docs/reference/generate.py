@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that are copies of what the grader says.
 
-    .venv/bin/python docs/reference/generate.py
+    .venv/bin/python docs/reference/generate.py [ASSIGNMENT ...]
 
 - assignments.md: checks and points of every assignment, and the matrix of mistakes and checks
 - settings.md: every setting, its default, what it may be and what it means
@@ -140,6 +140,8 @@ def replaced(text: str, name: str, body: str) -> str:
 def main() -> None:
     page, readme = PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
     for assignment in load_all(PROJECT / "reference").values():
+        if sys.argv[1:] and assignment.name not in sys.argv[1:]:
+            continue
         print(assignment.name, flush=True)
         page = replaced(page, f"{assignment.name} checks", checks_table(assignment))
         page = replaced(page, f"{assignment.name} matrix", proved_matrix(assignment))

@@ -272,7 +272,7 @@ class Child:
             while view:
                 self._wait()
                 try:
-                    view = view[os.write(self._write_fd, view[: 1 << 16]) :]
+                    view = view[os.write(self._write_fd, view[: 1 << 20]) :]
                 except BlockingIOError:
                     continue
                 except BrokenPipeError:

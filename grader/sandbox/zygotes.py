@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import itertools
 import json
@@ -22,6 +23,7 @@ from grader.sandbox.starting import LayerMissing, missing_runtime, start
 
 _READY_S = {"numpy": 30.0, "tensorflow": 120.0, "torch": 60.0}
 PARKED_READY_S = 30.0
+_PIPE_BYTES = 1 << 20  # weights of a small network pass in one piece; the kernel takes memory only for what is in it
 _RESERVE_MIB = 256  # above a check's memory, for the runtime's own pages in a control group
 
 
@@ -148,6 +150,8 @@ class Zygote:
             for _ in range(3):
                 read, write = os.pipe2(os.O_CLOEXEC)
                 pipes.append((read, write))
+                with contextlib.suppress(OSError):  # a user's pipes may be limited together; then it stays small
+                    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
                 mine, its = (write, read) if len(pipes) == 1 else (read, write)
                 ours.callback(os.close, mine)
                 theirs.callback(os.close, its)

@@ -94,7 +94,15 @@ def readable(report: Report, lang: Language = "en") -> str:
 
 STORIES = stories(ROOT)
 BY_ID = {story.id: story for story in STORIES}
-HONEST = {"numpy_autodiff": "correct_compact", "tensorflow_basics": "correct_plain"}
+HONEST = {
+    "numpy_autodiff": "correct_compact",
+    "tensorflow_basics": "correct_plain",
+    "mnist_numpy": "correct_script",
+    "mnist_tensorflow": "correct_notebook",
+    "mnist_layers": "correct_bias_first_and_mean",
+    "function_fit_numpy": "correct_bias_vectors",
+    "function_fit_torch": "correct_sequential_with_tqdm",
+}
 
 
 def honest(story: Story) -> Story:

@@ -114,7 +114,15 @@ def test_a_curve_from_other_weights_or_alone_is_not_held_against_a_reference() -
 
 @pytest.mark.parametrize(
     ("x", "said"),
-    [(5000.0, "5,000"), (0.01234, "0.0123"), (2.5e-5, "2.50e-5"), (3e7, "3.00e7"), (0.0, "0"), (-1.5, "-1.5")],
+    [
+        (5000.0, "5,000"),
+        (0.01234, "0.0123"),
+        (2.5e-5, "2.50e-5"),
+        (3e7, "3.00e7"),
+        (5.87e13, "5.87e13"),
+        (0.0, "0"),
+        (-1.5, "-1.5"),
+    ],
 )
 def test_numbers_are_written_as_people_do(x: float, said: str) -> None:
     assert short(x) == said

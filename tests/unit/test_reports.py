@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from grader.reports import CheckResult, LeftOut, PartScore, Report, ReportStatus, Status, Text, Worst, plain_number
+from grader.reports import (
+    CheckResult,
+    Figure,
+    LeftOut,
+    PartScore,
+    Picture,
+    Report,
+    ReportStatus,
+    Status,
+    Text,
+    Worst,
+    plain_number,
+)
 
 KEYS = [
     "file", "assignment", "assignment_version", "status", "score", "max_score", "parts", "checks", "left_out", "notes",
@@ -17,7 +29,7 @@ KEYS = [
 ]  # fmt: skip
 CHECK_KEYS = [
     "id", "part", "title", "status", "points", "max_points", "visible", "message", "mistake", "got", "expected",
-    "worst", "input", "wall_ms",
+    "worst", "input", "wall_ms", "figures", "pictures",
 ]  # fmt: skip
 
 
@@ -44,6 +56,15 @@ def full_report() -> Report:
                 worst=Worst(index=(0, 1), difference=math.inf),
                 input={"call": "f", "args": [1]},
                 wall_ms=1.25,
+                figures=(
+                    Figure(
+                        name="loss",
+                        title=Text(en="It falls", zh="下降"),
+                        alt=Text(en="From 2 to 1.", zh="从 2 到 1。"),
+                        spec={"mark": "line", "title": {"en": "loss", "zh": "损失"}},
+                    ),
+                ),
+                pictures=(Picture(png=b"\x89PNG", width=2, height=1),),
             ),
         ),
         left_out=(LeftOut(where=Text(en="line 1", zh="第 1 行"), what="print", why=Text(en="why", zh="为何")),),
@@ -64,6 +85,13 @@ def test_keys_are_exactly_those_documented() -> None:
     assert list(shown["checks"][0]["worst"]) == ["index", "difference"]
     assert list(shown["parts"][0]) == ["name", "score", "max_score"]
     assert list(shown["left_out"][0]) == ["where", "what", "why"]
+
+
+def test_figures_are_told_in_the_language_and_pictures_in_base64() -> None:
+    check = full_report().to_json("zh")["checks"][0]
+    spec = {"mark": "line", "title": "损失"}
+    assert check["figures"] == [{"name": "loss", "title": "下降", "alt": "从 2 到 1。", "spec": spec}]
+    assert check["pictures"] == [{"width": 2, "height": 1, "png": "iVBORw=="}]
 
 
 def test_every_field_reaches_the_json() -> None:

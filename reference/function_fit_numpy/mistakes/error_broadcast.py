@@ -1,0 +1,26 @@
+"""You subtract a flat y from a column: NumPy makes an (n, n) table of every prediction with every y.
+Keep both as columns.
+
+zh: 列向量减去展平的 y，NumPy 会广播成 (n, n) 的表，每个预测与每个 y 都相减了一次。两边都保持列的形状。
+"""
+
+PART = "gradients"
+
+
+class myModel:
+    def __init__(self):
+        self.W1 = 0.1 * np.random.normal(size=(2, HIDDEN))
+        self.W2 = 0.1 * np.random.normal(size=(HIDDEN, 1))
+        self.mul_h1, self.relu, self.mul_h2 = Matmul(), Relu(), Matmul()
+
+    def forward(self, x):
+        x = np.concatenate([x, np.ones((x.shape[0], 1))], axis=1)
+        self.h1 = self.mul_h1.forward(x, self.W1)
+        self.h1_relu = self.relu.forward(self.h1)
+        self.h2 = self.mul_h2.forward(self.h1_relu, self.W2)
+        return self.h2
+
+    def backward(self, preds, y):
+        grad_h2 = 2.0 / len(y) * (preds - y.reshape(-1)).sum(axis=1, keepdims=True)
+        grad_h1_relu, self.W2_grad = self.mul_h2.backward(grad_h2)
+        _, self.W1_grad = self.mul_h1.backward(self.relu.backward(grad_h1_relu))

@@ -1,0 +1,28 @@
+"""Your myModel.backward starts with p - y and then also goes through Softmax.backward; p - y already is the gradient
+of the logits.
+
+zh: myModel.backward 从 p - y 开始，又经过了一次 Softmax.backward；p - y 已经是对 logits 的梯度。
+"""
+
+PART = "myModel"
+
+
+class myModel:
+    def __init__(self):
+        self.W1 = np.random.normal(size=(785, 100))
+        self.W2 = np.random.normal(size=(100, 10))
+        self.fc1, self.relu1, self.fc2 = FullConnectionLayer(), Relu(), FullConnectionLayer()
+        self.softmax, self.cross_entropy = Softmax(), CrossEntropy()
+
+    def forward(self, x):
+        self.h1 = self.fc1.forward(with_ones(x), self.W1)
+        self.h1_relu = self.relu1.forward(self.h1)
+        self.h2 = self.fc2.forward(self.h1_relu, self.W2)
+        self.h2_soft = self.softmax.forward(self.h2)
+        return self.h2_soft
+
+    def backward(self, label):
+        self.loss = self.cross_entropy.forward(self.h2_soft, label)
+        grad = self.softmax.backward(self.h2_soft - label)
+        grad, self.W2_grad = self.fc2.backward(grad)
+        _, self.W1_grad = self.fc1.backward(self.relu1.backward(grad))
