@@ -76,7 +76,8 @@ def grade(
     gradescope: Annotated[bool, typer.Option("--gradescope", help="Gradescope's results.json (one file).")] = False,
     seed: Annotated[str, typer.Option("--seed", help="Seed of an earlier report: the same inputs again.")] = "",
     figures: Annotated[
-        Path | None, typer.Option("--figures", metavar="DIR", help="Folder for the report's figures, as SVG and PNG.")
+        Path | None,
+        typer.Option("--figures", metavar="DIR", help="Folder for charts (SVG) and what the code drew (PNG)."),
     ] = None,
     lang: LangOption = Lang.en,
     unsafe_own_code: UnsafeOption = False,

@@ -18,16 +18,19 @@ FIRST = 8
 MAX_TEXT = 300
 
 
-def show(value: Any) -> Json:
-    """A plain tree of lists, numbers and words; not-a-number and infinities as words."""
+def show(value: Any, index: Sequence[int] = ()) -> Json:
+    """A plain tree of lists, numbers and words; not-a-number and infinities as words.
+
+    index: of the entry that matters; of a large array the values around it are shown.
+    """
     if isinstance(value, Answer):
-        return show(value._step.value)
+        return show(value._step.value, index)
     if isinstance(value, Tensor):
-        return show(value.array)
+        return show(value.array, index)
     if isinstance(value, np.generic):
         return show(np.asarray(value))
     if isinstance(value, np.ndarray):
-        return _array(value)
+        return _array(value, index)
     if isinstance(value, RemoteObject):
         return show(value._step.args[0] if value._step.operation == "put" else value._step.value)
     if isinstance(value, Handle):
@@ -45,14 +48,15 @@ def show(value: Any) -> Json:
     return f"<{type(value).__name__}>"
 
 
-def _array(array: np.ndarray[Any, Any]) -> Json:
+def _array(array: np.ndarray[Any, Any], index: Sequence[int] = ()) -> Json:
     if array.size <= WHOLE and max(array.shape, default=0) <= WHOLE:
         return _tree(array.tolist())
-    return {
-        "shape": list(array.shape),
-        "dtype": str(array.dtype),
-        "first_values": _tree(array.ravel()[:FIRST].tolist()),
-    }
+    large: dict[str, Json] = {"shape": list(array.shape), "dtype": str(array.dtype)}
+    if len(index) != array.ndim or any(not 0 <= i < n for i, n in zip(index, array.shape, strict=True)):
+        return {**large, "first_values": _tree(array.ravel()[:FIRST].tolist())}
+    row = array[tuple(index[:-1])]
+    start = max(0, min(index[-1] - FIRST // 2, len(row) - FIRST))
+    return {**large, "from": [*index[:-1], start], "values": _tree(row[start : start + FIRST].tolist())}
 
 
 def _tree(value: Any) -> Json:
@@ -64,21 +68,34 @@ def _tree(value: Any) -> Json:
 
 
 def show_input(steps: Sequence[Step], step: Step, at: int | None = None) -> Json:
-    """The call that gave the value: its name and arguments, and before it the calls on the same object.
+    """The call that gave the value: its name and arguments, and before it what was done with the same object.
 
-    at: which call of several made at once.
+    at: which call of several made at once. What was set is kept, and the last three calls.
     """
     args: Any = step.args
     if at is not None and at < len(args):
         args = args[at] if isinstance(args[at], tuple) else (args[at],)
-    shown: dict[str, Json] = {"call": step.call, "args": [show(arg) for arg in args]}
     target = step.request[2]
-    before = [
-        {"call": other.call, "args": [show(arg) for arg in other.args]}
+    earlier = [
+        other
         for other in steps[: steps.index(step)]
-        if target is not None and other.request[2] == target and other.operation in ("call", "set")
+        if target is not None and other.request[2] == target and other.operation in ("call", *_SETTING)
     ]
-    return {**shown, "before": before[-3:]} if before else shown
+    given = {other.call: other for other in earlier if other.operation in _SETTING}  # the last of each name
+    calls = [other for other in earlier if other.operation == "call"][-3:]
+    kept = [other for other in earlier if other in calls or other is given.get(other.call)]
+    shown = _call(step, args)
+    return {**shown, "before": [_call(other, other.args) for other in kept[-8:]]} if kept else shown
+
+
+_SETTING = ("set", "assign")
+
+
+def _call(step: Step, args: Any) -> dict[str, Json]:
+    """form: how it reads as code, where it is no call."""
+    shown: dict[str, Json] = {"call": step.call, "args": [show(arg) for arg in args]}
+    form = "set" if step.operation in _SETTING else "get" if step.operation == "get" else ""
+    return {**shown, "form": form} if form else shown
 
 
 def cell_text(value: Json) -> str:
@@ -94,7 +111,18 @@ def calls_text(shown: Json) -> list[str]:
 def call_text(shown: Json) -> str:
     """A shown call as one line of code."""
     args = ", ".join(_short(arg) for arg in shown["args"])
-    return f"{shown['call']}({args})"
+    if shown.get("form") == "get":
+        return str(shown["call"])
+    return f"{shown['call']} = {args}" if shown.get("form") == "set" else f"{shown['call']}({args})"
+
+
+def large_text(value: Json) -> str:
+    """A large array on one line: a few values and where they stand."""
+    if "values" in value:
+        place, values = "[" + ", ".join(map(str, value["from"])) + "...]", value["values"]
+    else:
+        place, values = "[0...]", value["first_values"]
+    return f"{place} " + " ".join(cell_text(item) for item in values)
 
 
 def _short(value: Json) -> str:

@@ -46,7 +46,7 @@ STEP = Text(en="training step", zh="训练步数")
 EPOCH = Text(en="epoch", zh="训练轮数（epoch）")
 LOSS = Text(en="loss (mean, nats)", zh="损失（平均值，nat）")
 YOURS, REFERENCE = Text(en="yours", zh="你的"), Text(en="reference", zh="参考")
-TYPICAL = Text(en="typical", zh="典型")
+TYPICAL, BOTH = Text(en="typical", zh="典型"), Text(en="yours = reference", zh="你的 = 参考")
 
 
 def loss_curve(
@@ -57,13 +57,14 @@ def loss_curve(
     x: Text = STEP,
     y: Text = LOSS,
     first: int = 0,
-    tolerance: float = 1e-3,
+    tolerance: float | None = None,
     typical: bool = False,
 ) -> Figure | None:
     """The student's curve in the accent colour over the reference's, thin and grey.
 
     yours, reference: (steps,) or lists of scalars; without a reference there is one curve. first: the number of the
-    first point. tolerance: relative; the title names the first point that differs by more. typical: the reference
+    first point. tolerance: relative, by default a fiftieth of what the reference spans, which is what an eye can see;
+    the title names the first point that differs by more. typical: the reference
     started from other weights, so the two need not agree.
     """
     mine, right = numbers(yours, (-1,)), numbers(reference, (-1,))
@@ -87,20 +88,33 @@ def loss_curve(
         )
         lines.insert(0, (label, right, FAINT, 1.2))
         if not typical:
-            title = _parting(mine, right, x, first, tolerance)
+            at = _parting(mine, right, tolerance)
+            title = _parted(at, x, first, min(len(mine), len(right)))
+            if at is None:
+                lines = [(Text(en="", zh=""), right, FAINT, 1.2), (BOTH, mine, BLUE, 2.2)]
     return Figure(name=name, title=title, alt=alt, spec=_lines(lines, x, y, first))
 
 
-def _parting(mine: Array, right: Array, x: Text, first: int, tolerance: float) -> Text:
-    """At which point two curves that should agree do not."""
+def _parting(mine: Array, right: Array, tolerance: float | None) -> int | None:
+    """The first point at which two curves that should agree do not."""
     count = min(len(mine), len(right))
-    apart = np.abs(mine[:count] - right[:count]) > tolerance * np.maximum(np.abs(right[:count]), 1e-12)
-    apart |= ~np.isfinite(mine[:count])
-    if apart.any():
-        at = first + int(np.argmax(apart))
-        return Text(en=f"Your curve leaves the reference's at {x.en} {at}", zh=f"你的曲线在{x.zh} {at} 处偏离参考曲线")
-    last = first + count - 1
-    return Text(en=f"Your curve is the reference's up to {x.en} {last}", zh=f"直到{x.zh} {last}，你的曲线都与参考重合")
+    size = np.abs(right[:count])
+    span = float(np.ptp(right)) if np.isfinite(right).all() else 0.0
+    allowed = 0.02 * span + 1e-5 * size if tolerance is None else tolerance * np.maximum(size, 1e-12)
+    apart = (np.abs(mine[:count] - right[:count]) > allowed) | ~np.isfinite(mine[:count])
+    return int(np.argmax(apart)) if apart.any() else None
+
+
+def _parted(at: int | None, x: Text, first: int, count: int) -> Text:
+    if at is None:
+        return Text(
+            en=f"Your curve is the reference's, up to {x.en} {first + count - 1}",
+            zh=f"直到{x.zh} {first + count - 1}，你的曲线与参考一致",
+        )
+    return Text(
+        en=f"Your curve leaves the reference's at {x.en} {first + at}",
+        zh=f"从{x.zh} {first + at} 起，你的曲线偏离参考",
+    )
 
 
 def _lines(lines: Sequence[tuple[Text, Array, str, float]], x: Text, y: Text, first: int) -> Json:
@@ -130,6 +144,8 @@ def _lines(lines: Sequence[tuple[Text, Array, str, float]], x: Text, y: Text, fi
         mark = {"type": "line", "color": colour, "strokeWidth": width}
         layers.append({"data": {"values": rows}, "mark": mark, "encoding": encoding})
         text = {"type": "text", "align": "left", "dx": 6, "dy": offsets[at], "color": colour, "fontWeight": "bold"}
+        if not label.en:
+            continue
         named = {"values": [{**rows[-1], "label": 0}]}
         layers.append(
             {"data": named, "mark": text, "encoding": {**encoding, "text": {"value": both(label)}}},
@@ -161,9 +177,10 @@ def fit(
     if not errors:
         return None
     first, last = min(errors), max(errors)
+    share = short(errors[last] / max(float(np.var(target)), 1e-300))
     title = Text(
-        en=f"At epoch {last} the mean squared error is {short(errors[last])}",
-        zh=f"第 {last} 轮时均方误差为 {short(errors[last])}",
+        en=f"At epoch {last} the mean squared error is {short(errors[last])}, {share} of the target's variance",
+        zh=f"第 {last} 轮时均方误差为 {short(errors[last])}，是目标方差的 {share}",
     )
     said = ", ".join(f"{short(error)} ({epoch})" for epoch, error in errors.items())
     alt = Text(
@@ -206,13 +223,8 @@ def gradient_norms(*, norms: Mapping[str, Mapping[str, float]], name: str = "gra
     ]
     if not found:
         return None
+    title = _smaller(found)
     low, high = min(found, key=lambda row: row[2]), max(found, key=lambda row: row[2])
-    names = [" ".join(row[:2]) if len(norms) > 1 else row[1] for row in (low, high)]
-    ratio = short(high[2] / low[2])
-    title = Text(
-        en=f"The gradient of {names[0]} is {ratio} times smaller than that of {names[1]}",
-        zh=f"{names[0]} 的梯度是 {names[1]} 的 {ratio} 分之一",
-    )
     said = "; ".join(f"{network} {layer} {short(norm)}" for network, layer, norm in found)
     alt = Text(en=f"Euclidean norm of the gradient per layer: {said}.", zh=f"各层梯度的欧几里得范数：{said}。")
     label = Text(en="norm of the gradient (Euclidean, log scale)", zh="梯度范数（欧几里得范数，对数坐标）")
@@ -245,3 +257,17 @@ def gradient_norms(*, norms: Mapping[str, Mapping[str, float]], name: str = "gra
         "encoding": {**encoding, "text": {"field": "label"}},
     }
     return Figure(name=name, title=title, alt=alt, spec={"data": {"values": rows}, "layer": [point, text]})
+
+
+def _smaller(found: Sequence[tuple[str, str, float]]) -> Text:
+    """The layers of one network compared with each other; of several, the networks."""
+    sizes: dict[str, float] = {layer: norm for _, layer, norm in found}
+    networks = dict.fromkeys(network for network, _, _ in found)
+    if len(networks) > 1:
+        sizes = {n: math.exp(np.mean([math.log(norm) for m, _, norm in found if m == n])) for n in networks}
+    low, high = min(sizes, key=lambda name: sizes[name]), max(sizes, key=lambda name: sizes[name])
+    ratio = short(sizes[high] / sizes[low])
+    return Text(
+        en=f"The gradients of {low} are {ratio} times smaller than those of {high}",
+        zh=f"{low} 的梯度是 {high} 的 {ratio} 分之一",
+    )

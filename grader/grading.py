@@ -29,6 +29,7 @@ from grader.diagnosis import Record
 from grader.display import show, show_input
 from grader.errors import GraderError, NotGradable
 from grader.intake import Slice, Submission, read_upload, slice_submission
+from grader.pictures import chosen
 from grader.reports import CheckResult, PartScore, Report, ReportStatus, Status, Text
 from grader.running import Outcome, Run, derive, elapsed_ms
 from grader.sandbox.child import clean_text
@@ -134,6 +135,9 @@ class Engine:
             raise
         self.references.give_back(assignment, reference)
         self._close_later(session)
+        pictures = chosen([(not outcome.check.replay, outcome.pictures) for outcome in outcomes])
+        for outcome, kept in zip(outcomes, pictures, strict=True):
+            outcome.pictures = kept
         results = tuple(result(outcome, named.get(outcome.check.id)) for outcome in outcomes)
         parts = tuple(
             replace(part, score=sum(r.points for r in results if r.part == part.name)) for part in blank.parts
@@ -321,8 +325,8 @@ def result(outcome: Outcome, mistake: Mistake | None) -> CheckResult:
         base,
         message=message,
         mistake=mistake.name if mistake else None,
-        got=show(failure.got),
-        expected=show(failure.expected),
+        got=show(failure.got, failure.worst.index if failure.worst else ()),
+        expected=show(failure.expected, failure.worst.index if failure.worst else ()),
         worst=failure.worst,
         input=show_input(outcome.steps, *outcome.at) if outcome.at else None,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.marks import BLUE, FAINT, INK, ORANGE, Array, axis, both, cell, numbers, short
+from grader.marks import BLUE, INK, ORANGE, Array, axis, both, cell, numbers, short
 from grader.reports import Figure, Json, Text
 
 
@@ -51,12 +51,13 @@ def confusion(*, labels: Array, predictions: Array, classes: int = 10, name: str
         },
         "y": {"field": "true", "type": "ordinal", "axis": axis(Text(en="true digit", zh="真实的数字"))},
     }
-    shade = {"field": "count", "type": "quantitative", "legend": None, "scale": {"range": ["#ffffff", BLUE]}}
-    ink = {"condition": {"test": "datum.light", "value": "#ffffff"}, "value": "#000000"}
+    # Opacity, not a colour that fades to white: the page behind may be dark.
+    shade = {"field": "count", "type": "quantitative", "legend": None, "scale": {"domain": [0, top], "range": [0, 1]}}
+    ink = {"condition": {"test": "datum.light", "value": "#ffffff"}, "value": INK}
     spec = {
         "data": {"values": values},
         "layer": [
-            {"mark": {"type": "rect", "stroke": FAINT, "strokeWidth": 0.3}, "encoding": {**encoding, "color": shade}},
+            {"mark": {"type": "rect", "color": BLUE}, "encoding": {**encoding, "opacity": shade}},
             {
                 "transform": [{"filter": "datum.count > 0"}],
                 "mark": {"type": "text", "fontSize": 10},
@@ -163,7 +164,7 @@ def error_heatmap(
         zh=f"{what}（{r}×{c}）的绝对误差；最大值 {short(error[i, j])} 在第 {i} 行第 {j} 列。",
     )
     legend = {"title": both(Text(en="|yours - expected|", zh="|你的 - 正确的|"))}
-    shade = {"range": ["#ffffff", ORANGE], "domainMin": 0}
+    shade = {"range": ["#f6d5c0", ORANGE], "domainMin": 0}  # both are seen on white and on black
     spec = {
         "data": {"values": values},
         "transform": [

@@ -53,9 +53,17 @@ def _faults(name: str, assignment: Assignment, report: Report) -> Iterator[str]:
     if report.status is ReportStatus.GRADER_ERROR:
         yield "the grader failed"
     elif name == "solution" and report.score != assignment.max_score:
-        yield f"scores {report.score:g} of {assignment.max_score:g}"
+        yield f"scores {report.score:g} of {assignment.max_score:g}{_first_failure(report)}"
     elif name == "starter" and report.score != 0:
         yield f"scores {report.score:g} instead of 0"
+
+
+def _first_failure(report: Report) -> str:
+    """Of a solution that should have none: the check and what it says, for the author."""
+    said = next((check for check in report.to_fix if check.message is not None), None)
+    if said is None or said.message is None:
+        return f": {report.message.en}" if report.message else ""
+    return f": {said.id}: {said.message.en}"
 
 
 def _mistaken(mistake: Mistake, report: Report) -> Iterator[str]:

@@ -13,7 +13,7 @@ from grader.assignments import Assignment, Mistake
 from grader.diagnosis import Record, replay_steps
 from grader.errors import SandboxError
 from grader.intake import Slice
-from grader.pictures import MOST_A_CHECK, MOST_A_SUBMISSION, picture
+from grader.pictures import MOST_A_CHECK, picture
 from grader.reports import Picture
 from grader.sandbox import wire
 from grader.sandbox.child import CallError, Child, ChildEnded, ChildLost, clean_text
@@ -55,7 +55,6 @@ class StudentSession:
         self._check_seed = 0
         self._printed: list[bytes] = []
         self._pictures: list[bytes] = []  # of this check, from a child that has ended meanwhile
-        self._pictures_left = MOST_A_SUBMISSION
 
     def exhausted(self) -> bool:
         """Whether the whole submission's allowance is used up. A young session cannot have used much."""
@@ -134,9 +133,7 @@ class StudentSession:
         """What the student's code drew since `begin`; asked for once a check. Whatever is no picture is dropped."""
         sent = [*self._pictures, *(self._child.pictures if self._child is not None else ())]
         found = [drawn for png in sent if (drawn := picture(png)) is not None]
-        taken = tuple(found[: min(MOST_A_CHECK, self._pictures_left)])
-        self._pictures_left -= len(taken)
-        return taken
+        return tuple(found[:MOST_A_CHECK])
 
     def close(self) -> str:
         """Ends the child; returns what the student's code printed, cleaned and bounded."""

@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
+    @field_validator("mnist_path", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, path: object) -> object:
+        return None if path == "" else path  # as compose files leave it
+
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:

@@ -31,9 +31,8 @@ def make(name: str, kind: Kind, root: Path) -> list[Path]:
     target = root / name
     if target.exists():
         raise UsageError(f"{target} exists already; choose another name, or remove it first")
-    if not root.is_dir():
-        raise UsageError(f"there is no folder {root}; make it first, or name another one with --into")
     try:
+        root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
             made = Path(folder) / name
             _copy(resources.files("grader") / "skeletons" / kind, made, name)

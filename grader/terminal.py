@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Line
 
-from grader.display import calls_text, cell_text
+from grader.display import calls_text, cell_text, large_text
 from grader.reports import CheckResult, Json, Language, Report, ReportStatus, Status
 
 MOST_ROWS = 10
@@ -99,7 +99,8 @@ def _beside(check: CheckResult, lang: Language) -> RenderableType:
     for name in ("got", "expected"):
         table.add_column(_SAY[name][lang], justify="right", no_wrap=False, overflow="fold")
     worst = check.worst.index if check.worst else ()
-    got, expected = _rows(check.got, worst), _rows(check.expected, ())
+    got = _rows(check.got, worst)
+    expected = _rows(check.expected, ()) if check.expected is not None or check.worst is not None else []
     for at in range(max(len(got), len(expected))):
         table.add_row(got[at] if at < len(got) else "", expected[at] if at < len(expected) else "")
     return table
@@ -107,6 +108,8 @@ def _beside(check: CheckResult, lang: Language) -> RenderableType:
 
 def _rows(value: Json, worst: Sequence[int]) -> list[str]:
     """Rows of aligned cells, the worst one with an arrow before it."""
+    if isinstance(value, dict) and "shape" in value and ("values" in value or "first_values" in value):
+        return [large_text(value)]
     if not isinstance(value, list) or not value:
         return [cell_text(value)]
     if not isinstance(value[0], list):

@@ -123,10 +123,7 @@ def train(
 
 
 def _read(model: RemoteObject, name: str) -> Any:
-    value: Any = model
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+    return getattr(model, name)  # a dotted name is one that `parameters` gave
 
 
 def paced(subject: Subject, answer: Any, count: int, unit: Text = EPOCHS) -> Any:

@@ -221,7 +221,7 @@ _NOISE = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]( name: \S*)?")
 
 def raised(type_name: str, message: str, call: str, where: Text | None, line: str) -> Text:
     """An exception of the student's code, with the student's own line."""
-    first = _cause(_NOISE.sub("", message).strip())[:300]
+    first = _cause(_NOISE.sub("", message).strip())[:300].removeprefix(f"{type_name}: ")
     said = f"{type_name}: {first}" if first else type_name
     at_en = f" in {where.en}" if where else ""
     at_zh = f"（{where.zh}）" if where else ""

@@ -123,7 +123,12 @@ class Driver:
             return parameters.values(self.find(on, ""))
         if operation == "optimizer":
             return parameters.optimizer(self.find(on, ""), name, self.native(kwargs))
-        thing = self.find(on, name)
+        try:
+            thing = self.find(on, name)
+        except AttributeError:
+            if operation != "get" or on is None or "." not in name:
+                raise
+            return parameters.read(self.find(on, ""), name)
         if operation in ("get", "value"):
             return thing
         if operation in ("each", "map"):
@@ -241,9 +246,9 @@ class Driver:
         if isinstance(value, wire.Handle):
             return self.objects[value.id]
         if isinstance(value, wire.Tensor):
-            if value.framework == "tensorflow":
+            if self.runtime == "tensorflow":
                 return self.framework.convert_to_tensor(value.array)
-            return self.framework.from_numpy(value.array)
+            return self.framework.from_numpy(value.array) if self.runtime == "torch" else value.array
         if isinstance(value, (list, tuple)):
             return type(value)(self.native(item) for item in value)
         if isinstance(value, dict):

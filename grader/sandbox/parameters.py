@@ -22,15 +22,23 @@ def _library(name: str) -> Any:
     return module if getattr(module, "__file__", None) else None
 
 
-def assign(owner: Any, name: str, value: np.ndarray[Any, Any]) -> None:
-    """Sets owner.name ("W1", "layer1.weight") in place where it is a variable. value: array of its shape.
+def assign(model: Any, name: str, value: np.ndarray[Any, Any]) -> None:
+    """Sets model.name ("W1", "layer1.weight", a name of `values`) in place where that is possible.
 
-    Keeps the dtype that the student chose. Raises Refused for another shape, AttributeError when it is not there.
+    value: array of its shape; it gets the dtype that the student chose. What else holds the same array sees it too,
+    as it would in the student's own program. Raises Refused for another shape, AttributeError when it is not there.
     """
-    *path, leaf = name.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    old = getattr(owner, leaf)
+    owner = model
+    leaf, listed = name.rpartition(".")[2], None
+    try:
+        for part in name.split(".")[:-1]:
+            owner = getattr(owner, part)
+        old = getattr(owner, leaf)
+    except AttributeError:  # a name that `values` made: a layer in a list, or in a model inside the model
+        listed = values(model).get(name)
+        if listed is None:
+            raise
+        old = listed
     shape = tuple(old.shape) if hasattr(old, "shape") and getattr(old.shape, "rank", 0) is not None else None
     if shape is not None and not _fits(shape, value.shape):
         raise Refused(f"{name} has the shape {shape}, where {value.shape} is needed")
@@ -46,10 +54,18 @@ def assign(owner: Any, name: str, value: np.ndarray[Any, Any]) -> None:
             setattr(owner, leaf, new)
     elif hasattr(old, "assign") and hasattr(old, "dtype"):  # a variable of Keras
         old.assign(value)
-    else:
-        kind = getattr(old, "dtype", None)
-        keeps = isinstance(kind, np.dtype) and kind.kind == "f"
-        setattr(owner, leaf, value.astype(kind) if keeps else value.copy())
+    elif type(old) is np.ndarray and old.dtype.kind == "f" and old.flags.writeable:
+        old[...] = value
+    elif listed is None:
+        setattr(owner, leaf, value.copy())
+
+
+def read(model: Any, name: str) -> Any:
+    """A parameter by a name that `values` gave it. Raises AttributeError when there is none."""
+    found = values(model)
+    if name not in found:
+        raise AttributeError(f"{type(model).__name__!r} object has no attribute {name!r}")
+    return found[name]
 
 
 def _fits(shape: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
@@ -122,6 +138,8 @@ def optimizer(model: Any, name: str, settings: dict[str, Any]) -> Any:
     Keras' makes its slots when it first sees the variables, which tf.function allows only once: so it sees them here.
     """
     torch, keras = _library("torch"), _library("keras")
+    here, there = ("lr", "learning_rate") if torch is not None else ("learning_rate", "lr")
+    settings = {here if key == there else key: value for key, value in settings.items()}
     if torch is not None:
         return getattr(torch.optim, name)(list(values(model).values()), **settings)
     if keras is None:

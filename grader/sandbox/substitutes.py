@@ -3,7 +3,8 @@
 * `load_data` of Keras' MNIST reads a file that the grader has put there; the first part of it, see digits.py.
 * Where TensorFlow must not be used, `tensorflow` and `keras` still import, and offer that one function and nothing
   else: many a notebook takes its digits from there and computes in NumPy.
-* `tqdm` is a loop without a progress bar where the real one is not installed.
+* `tqdm` is a loop without a progress bar where the real one is not installed, and of scikit-learn there is
+  `train_test_split`, with which many a data set is split.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def install(runtime: str) -> None:
     if runtime != "tensorflow":
         sys.meta_path.insert(0, OnlyDigits())
     sys.meta_path.append(Bars())
+    sys.meta_path.append(Split())
 
 
 class StandIn(types.ModuleType):
@@ -122,6 +124,46 @@ class Bars(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for place in (module, *(_submodule(module, (leaf,)) for leaf in ("auto", "notebook", "std"))):
             found: dict[str, Any] = {"tqdm": Bar, "trange": trange, "tqdm_notebook": Bar}
             vars(place).update(found)
+
+
+class Split(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """`sklearn.model_selection.train_test_split` for an environment without scikit-learn, and nothing else of it."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if name == "sklearn" else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> StandIn:
+        return StandIn(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        vars(_submodule(module, ("model_selection",)))["train_test_split"] = train_test_split
+
+
+def train_test_split(
+    *arrays: Any,
+    test_size: Any = None,
+    train_size: Any = None,
+    random_state: Any = None,
+    shuffle: bool = True,
+    **_: Any,
+) -> list[Any]:
+    """Rows of each array, train and test in turn: shares or counts, the same rows of every array."""
+    n = len(arrays[0])
+    if test_size is None:
+        test_size = 0.25 if train_size is None else n - _count(train_size, n)
+    test = _count(test_size, n)
+    train = n - test if train_size is None else _count(train_size, n)
+    draw = random_state if hasattr(random_state, "permutation") else np.random
+    if isinstance(random_state, (int, np.integer)):
+        draw = np.random.RandomState(random_state)
+    order = draw.permutation(n) if shuffle else np.roll(np.arange(n), test)
+    rows = order[test : test + train], order[:test]
+    return [array[part] if hasattr(array, "shape") else [array[i] for i in part] for array in arrays for part in rows]
+
+
+def _count(size: Any, n: int) -> int:
+    """A share of n rows or a number of them; of a share the test set gets the larger half, as there."""
+    return int(size) if isinstance(size, (int, np.integer)) else -int(-float(size) * n // 1)
 
 
 class Bar:

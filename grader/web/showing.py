@@ -146,6 +146,8 @@ def _shape(value: Json) -> tuple[int, ...] | None:
 
 
 def _block(value: Json, index: Sequence[int] | None, digits: int) -> Block:
+    if isinstance(value, dict) and {"shape", "from", "values"} <= value.keys():
+        return _window(value, index, digits)
     if isinstance(value, dict) and {"shape", "first_values"} <= value.keys():
         cells = tuple(Cell(text=_number(item, digits)) for item in value["first_values"])
         return Block(rows=(Row(label="", cells=cells),), shape=_tuple(value["shape"]), first_only=True)
@@ -161,6 +163,15 @@ def _block(value: Json, index: Sequence[int] | None, digits: int) -> Block:
         start = min(max(0, worst - MOST_ROWS // 2), len(rows) - MOST_ROWS)
         shown = rows[start : start + MOST_ROWS]
     return Block(rows=tuple(shown), shape=_tuple(shape), more=len(rows) - len(shown))
+
+
+def _window(value: dict[str, Json], index: Sequence[int] | None, digits: int) -> Block:
+    """Values of a large array around the worst one."""
+    *row, start = value["from"]
+    worst = -1 if index is None or list(index[:-1]) != row else index[-1] - start
+    cells = tuple(Cell(text=_number(v, digits), worst=at == worst) for at, v in enumerate(value["values"]))
+    label = f"[{', '.join(map(str, (*row, start)))}…]"
+    return Block(rows=(Row(label=label, cells=cells),), shape=_tuple(value["shape"]))
 
 
 def _rows(value: Json, before: tuple[int, ...], index: tuple[int, ...] | None, digits: int, axes: int) -> list[Row]:

@@ -21,9 +21,10 @@ from grader.checks import (
     unpack,
     with_example,
 )
-from grader.figures import BLUE, EPOCH, FAINT, ORANGE, Figure, Text, attach, fit, loss_curve, short
+from grader.figures import EPOCH, FAINT, GREEN, ORANGE, Figure, Text, attach, fit, loss_curve, short
 from grader.training import EPOCHS, parameters, train
 
+MOST_UNITS = 20_000  # the check computes with as many numbers itself
 STEP, TOP = 0.06, 500  # step and epochs with which the reference comes nearest to the report's curve
 MARKS = (0, 50, 100, 200, 500)
 LOSS = Text(en="mean squared error", zh="均方误差")
@@ -123,13 +124,18 @@ def form_of(model):
     """How this model keeps its weights; fails where they cannot be those of the sheet's network."""
     first, second = shape_of(model, "W1"), shape_of(model, "W2")
     expect(
-        len(first) == 2 and first[0] in (1, 2) and second in ((first[1], 1), (first[1] + 1, 1)),
+        len(first) == 2 and first[0] in (1, 2) and first[1] > 0 and second in ((first[1], 1), (first[1] + 1, 1)),
         f"W1 has the shape {first} and W2 {second}; the sheet asks for (2, 640) and (640, 1): one row of W1 for x and "
         "one for the column of ones, and as many rows of W2 as there are hidden units.",
         f"W1 的形状是 {first}，W2 的形状是 {second}；题目要求 (2, 640) 和 (640, 1)：W1 一行对应 x、一行对应全 1 列，"
         "W2 的行数等于隐藏单元数。",
     )
     hidden = first[1]
+    expect(
+        hidden <= MOST_UNITS,
+        f"Your hidden layer has {hidden} units, more than can be trained here; the sheet asks for 640.",
+        f"你的隐藏层有 {hidden} 个单元，多到无法在这里训练；题目要求 640 个。",
+    )
     form = Form(hidden, "last" if first[0] == 2 else "", "last" if second[0] > hidden else "")
     if not form.into:
         form = replace(form, **vectors(settle(parameters(model)), hidden))
@@ -198,14 +204,21 @@ def sets_of(value):
     arrays = [np.asarray(v) for v in four] if isinstance(four, (tuple, list)) and len(four) == 4 else []
     if not pairs and len(arrays) == 4 and arrays[0].size == arrays[2].size != arrays[1].size == arrays[3].size:
         arrays = [arrays[i] for i in (0, 2, 1, 3)]  # x_train, x_test, y_train, y_test
-    numbers = [a for a in arrays if a.dtype.kind in "iuf" and a.size and np.isfinite(a).all()]
+    numbers = [a for a in arrays if a.dtype.kind in "iuf" and a.size]
+    odd = sum(int(np.sum(~np.isfinite(a))) for a in numbers)
+    expect(
+        odd == 0,
+        f"{odd} of the numbers that generate_dataset returns are infinite or NaN: is target_fun defined on all of your "
+        "interval?",
+        f"generate_dataset 返回的数里有 {odd} 个是无穷大或 NaN：你的 target_fun 在整个区间上都有定义吗？",
+    )
     sizes = [a.size for a in numbers]
     expect(
         len(sizes) == 4 and sizes[0] == sizes[1] and sizes[2] == sizes[3],
         f"generate_dataset returns {told(value)}; ((x_train, y_train), (x_test, y_test)) is asked for, where every x "
-        "has one y and all are finite.",
+        "has one y.",
         f"generate_dataset 返回的是 {told(value)}；题目要求 ((x_train, y_train), (x_test, y_test))，"
-        "每个 x 对应一个 y，而且都是有限的数。",
+        "每个 x 对应一个 y。",
     )
     columns = [a.astype(np.float64).reshape(-1, 1) for a in numbers]
     return Sets(*columns, exact=bool(pairs) and all(a.shape == (a.size, 1) for a in numbers))
@@ -258,7 +271,7 @@ def target_is_meant(student, reference, rng):
 def noise_is_small_and_uniform(student, reference, rng):
     """The noise is drawn for every point and stays within 0.01
 
-    zh: 每个点各有一份噪声，幅度不超过 0.01
+    zh: 每个点各有一份噪声，绝对值不超过 0.01
     """
     x = rng.uniform(-2.9, 2.9, size=(300, 1))
     y, again = (np.asarray(settle(student.target_fun(x))).reshape(x.shape) for _ in "12")
@@ -274,12 +287,12 @@ def noise_is_small_and_uniform(student, reference, rng):
     same = size > 1e-9 and float(np.ptp(noise)) < 1e-9
     expect(not same, "All points get the same random number: draw one for each, size=x.shape.",
            "所有点加的是同一个随机数：请给每个点各抽一个，size=x.shape。")  # fmt: skip
-    expect(own or size > 1e-9, "There is no noise: target_fun should add uniform noise of 0.01.",
-           "没有噪声：target_fun 应当加上幅度 0.01 的均匀噪声。")  # fmt: skip
+    expect(own or size > 1e-9, "There is no noise: target_fun should add uniform noise from (-0.01, 0.01).",
+           "没有噪声：target_fun 应当加上取自 (-0.01, 0.01) 的均匀噪声。")  # fmt: skip
     expect(
         size <= limit,
-        f"Your noise reaches {short(size)}; uniform noise of 0.01 stays within ±0.01. (np.random.normal has no bound.)",
-        f"你的噪声最大到 {short(size)}；幅度 0.01 的均匀噪声不会超出 ±0.01。（np.random.normal 没有上界。）",
+        f"Your noise reaches {short(size)}; what is asked for stays within ±0.01. (np.random.normal has no bound.)",
+        f"你的噪声最大到 {short(size)}；取自 (-0.01, 0.01) 的均匀噪声不会超出 ±0.01。（np.random.normal 没有上界。）",
     )
 
 
@@ -490,19 +503,22 @@ def layers_keep_their_inputs(student, reference, rng):
 def drawn(student, rng, n, hidden=0):
     """A model of the student's, its form, the net whose numbers it was given, and n points x, y.
 
-    The points keep away from the net's kinks, and its predictions there have both signs.
+    The points keep away from the net's kinks, and its predictions there have both signs where they can.
 
     hidden: as many units, of whole numbers, for an example to follow by hand.
     """
     model = student.myModel()
     form = form_of(model)
-    while True:
+    one_sign = (hidden or form.hidden) == 1 and not form.out  # a single unit has but the sign of its weight in W2
+    for _ in range(200):
         net = form.draw(rng, hidden)
         x, y = (rng.normal(size=tiny((n, 1)) if hidden else (n, 1)) for _ in "xy")
-        h1, _, prediction = net.forward(x)
-        if not near_kink(h1, 1e-6) and prediction.min() < 0.0 < prediction.max():
-            form.give(model, net)
-            return model, form, net, x, y
+        h1, relu, prediction = net.forward(x)
+        mixed = relu.any() if one_sign else prediction.min() < 0.0 < prediction.max()
+        if mixed and not near_kink(h1, 1e-6):
+            break
+    form.give(model, net)
+    return model, form, net, x, y
 
 
 def as_column(value, n):
@@ -587,13 +603,13 @@ def without_bias():
     x = np.linspace(-3.0, 3.0, 61)
     best = {}
     for label, kinks in (
-        (Text(en="no bias", zh="无偏置"), [0.0]),
-        (Text(en="4 kinks", zh="4 个拐点"), [-2.4, -0.8, 0.8, 2.4]),
+        (Text(en="best without a bias", zh="无偏置时最好"), [0.0]),
+        (Text(en="best with 4 kinks", zh="4 个拐点时最好"), [-2.4, -0.8, 0.8, 2.4]),
     ):
         hinges = np.stack([np.maximum(s * (x - k), 0.0) for k in kinks for s in (1, -1)], axis=1)
         best[label] = hinges @ np.linalg.lstsq(hinges, f(x), rcond=None)[0]
     errors = [float(np.mean((y - f(x)) ** 2)) for y in best.values()]
-    lines = [(Text(en="target", zh="目标"), f(x), FAINT), *zip(best, best.values(), (ORANGE, BLUE), strict=True)]
+    lines = [(Text(en="target", zh="目标"), f(x), FAINT), *zip(best, best.values(), (ORANGE, GREEN), strict=True)]
     layers = []
     for (label, y, colour), (at, dy) in zip(lines, ((18, -12), (44, -10), (5, 14)), strict=True):
         rows = [{"x": round(float(a), 2), "y": round(float(b), 4)} for a, b in zip(x, y, strict=True)]
@@ -631,9 +647,9 @@ def there_are_640_units(student, reference, rng):
     units = form_of(student.myModel()).hidden
     expect(
         units == 640,
-        f"Your hidden layer has {units} units; the sheet asks for 640. More units bend the fit in more places, "
-        "and each has less far to move.",
-        f"你的隐藏层有 {units} 个单元；题目要求 640 个。单元越多，能弯曲的地方越多，每个单元需要挪动的也越少。",
+        f"Your hidden layer has {units} units; the sheet asks for 640. With few units the fit can bend in few "
+        "places, and each kink has far to move.",
+        f"你的隐藏层有 {units} 个单元；题目要求 640 个。单元太少时，能弯曲的地方就少，每个拐点要挪动的距离也更远。",
     )
 
 
@@ -862,6 +878,11 @@ class Descent:
         return 1.0 - min(float(np.mean(one**2)) for one in apart) / float(np.var(y))
 
 
+def suited(step, hidden):
+    """The gradient of a wider net than the sheet's is longer by as much as it is wider."""
+    return step * min(1.0, 640 / hidden)
+
+
 def descents(student, sets, marks=(), step=STEP):
     """Runs to begin, each with a smaller rate: the next is for when one diverges."""
     model = student.myModel()
@@ -873,6 +894,7 @@ def descents(student, sets, marks=(), step=STEP):
         close(got[name], value, atol=np.inf, what=f"{name}_grad")
     # Gradients that are too long or too short cost points elsewhere; here each is as good as another step.
     c = factor(*(np.concatenate([np.ravel(settle(v)) for v in values.values()]) for values in (got, right)))
+    step = suited(step, form.hidden)
     rate = step / c if c and c > 0 else step
     return [Descent(student, model, form, sets, rate * share, marks) for share in (1.0, 0.5, 0.25, 0.1)]
 
@@ -887,22 +909,22 @@ def descend(student, sets, epochs, step=STEP):
 
 @check(part="fit", points=3)
 def five_epochs_are_the_references(student, reference, rng):
-    """From the same weights, five epochs of gradient descent go where the reference's go
+    """From the same weights, five epochs of gradient descent lead where the reference's lead
 
-    zh: 从相同的权重出发，五轮梯度下降与参考一致
+    zh: 从相同的权重出发，五轮梯度下降之后与参考一致
     """
     sets = sheet()
     sets = replace(sets, x=sets.x[:12], y=sets.y[:12])
     run = descents(student, sets)[0]
     net = run.form.cut(start(run.form.hidden))
-    errors = []
+    errors, step = [], suited(STEP, run.form.hidden)
     for _ in range(5):
         errors.append(float(np.mean((net.forward(sets.x)[2] - sets.y) ** 2)))
         grad_W1, grad_W2 = net.gradients(sets.x, sets.y)
-        net = run.form.cut(Net(net.W1 - STEP * grad_W1, net.W2 - STEP * grad_W2))
+        net = run.form.cut(Net(net.W1 - step * grad_W1, net.W2 - step * grad_W2))
     run.run(5)
     expect(len(run.seen) == 6, "The error grows without bound within five epochs: the step goes uphill.",
-           "误差在五轮之内就无限增大：这一步在往上走。")  # fmt: skip
+           "误差在五轮之内就越来越大：每一步都在让误差上升。")  # fmt: skip
     for epoch, expected in enumerate(errors):
         close(np.float64(run.errors[epoch]), np.float64(expected), atol=1e-6, what=f"the error of epoch {epoch}")
     for name, value in run.form.of(net.W1, net.W2).items():
@@ -943,9 +965,9 @@ LIMITS = CheckLimits(cpu_s=20.0, wall_s=40.0)
 
 @check(part="fit", points=7, replay=False, limits=LIMITS)
 def the_sheets_function_is_learnt(student, reference, rng):
-    """500 epochs on the sheet's function explain most of what held-out points do
+    """After 500 epochs on the sheet's function it predicts unseen points (without a bias: about as well as it can)
 
-    zh: 在题目的函数上训练 500 轮，留出点的变化大部分得到解释
+    zh: 在题目的函数上训练 500 轮后，网络能预测没见过的点（没有偏置的网络，只要求接近它能达到的最好结果）
     """
     run, ended = descend(student, sheet(), TOP)
     show(student, run, own=False)
@@ -965,7 +987,8 @@ def verdict(run, ended, enough):
         enough = min(enough, at_most_without_bias(run.sets) - 0.1)
     units = run.form.hidden
     narrow = Text(
-        en=f" {units} units are few for this; 640 are asked for.", zh=f"{units} 个隐藏单元太少了，题目要求 640 个。"
+        en=f" Few hidden units for this: {units}, where 640 are asked for.",
+        zh=f"{units} 个隐藏单元太少了，题目要求 640 个。",
     )
     more = narrow if units < 200 else Text(en="", zh="")
     expect(

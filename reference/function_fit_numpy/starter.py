@@ -7,7 +7,7 @@ import numpy as np
 
 
 def target_fun(x):
-    # x: an array of any shape. Return -2 / (2 + sin x) of the same shape, plus uniform noise of 0.01 on each value.
+    # x: an array of any shape. Return -2 / (2 + sin x), each value plus uniform noise from (-0.01, 0.01).
     raise NotImplementedError
 
 

@@ -114,6 +114,17 @@ def remember_shape(model, found):
         settle(getattr(model, f"{first}.shape"))
 
 
+def precision(own):
+    """float64 where any of a model's parameters is; own: {name: parameter}."""
+    arrays = [np.asarray(getattr(p, "array", p)) for p in own.values()]
+    return np.float64 if any(array.dtype == np.float64 for array in arrays) else np.float32
+
+
+def grid_for(model):
+    """The 100 points as a trained model takes them: train may have made it double."""
+    return column(GRID, precision(settle(parameters(model))))
+
+
 def layout(student):
     """The layout of myModel3(3, 5, 2), by shapes: students call the layers as they like."""
     model = student.myModel3(3, 5, 2)
@@ -121,8 +132,7 @@ def layout(student):
     arrays = {name: np.asarray(getattr(p, "array", p)) for name, p in settled.items()}
     found = {name: array.shape for name, array in arrays.items()}
     remember_shape(model, found)
-    double = any(array.dtype == np.float64 for array in arrays.values())
-    dtype = np.float64 if double else np.float32
+    dtype = precision(settled)
     matrices = [shape for shape in found.values() if len(shape) == 2 and 3 in shape and min(shape) > 1]
     if not matrices:
         return Layout({}, False, 0, found, dtype)
@@ -327,7 +337,7 @@ def start_weights(rng, hidden):
     few crosses one; in a small network no gradient is near 0.
     """
     between = (GRID[1:, 0] + GRID[:-1, 0]) / 2
-    while True:
+    for _ in range(200):
         sign, slopes = rng.choice([-1.0, 1.0], size=(2, hidden)), rng.uniform(0.3, 1.0, size=hidden)
         kinks = rng.choice(between[10:-10], size=hidden) + rng.uniform(-0.04, 0.04, size=hidden)
         w = {
@@ -339,7 +349,8 @@ def start_weights(rng, hidden):
         w = {key: value.astype(np.float32).astype(np.float64) for key, value in w.items()}
         gradient = Net(w, KINDS[0]).gradient(GRID, np.sin(GRID))
         if hidden > 8 or min(float(np.abs(g).min()) for g in gradient.values()) > 0.05:
-            return w
+            break
+    return w
 
 
 @dataclass(frozen=True)
@@ -431,7 +442,7 @@ class Bench:
         model = self.student.myModel3(1, 4, 1)
         before, start = numbers(model(self.grid)), settle(parameters(model))
         _, y, _ = taken(self.student.train(self.fun, model, 30))
-        after, target = numbers(model(self.grid)), numbers(y)
+        after, target = numbers(model(grid_for(model))), numbers(y)
         all_moved(start, parameters(model))
         if target is None or target.size != GRID.size:
             target = np.sin(GRID)
@@ -508,7 +519,7 @@ def same_gradient(run, net):
 def gradient_is_that_of_the_mean(student, reference, rng):
     """The first epoch leaves the gradient of the mean squared error in every parameter
 
-    zh: 第一轮之后，每个参数里留下的都是均方误差的梯度
+    zh: 一轮之后，每个参数的 .grad 是均方误差的梯度
     """
     bench = Bench(student, rng)
     if bench.kind is None:
@@ -554,7 +565,7 @@ def the_model_itself_is_trained(student, reference, rng):
         "The model that is handed to your train has not changed: either nothing is trained, or another model is.",
         "传给 train 的模型完全没有变化：要么什么都没有训练，要么训练的是另一个模型。",
     )
-    close(run.back(bench.grid), run.model(bench.grid), what="the returned model's model(x)")
+    close(run.back(grid_for(run.back)), run.model(grid_for(run.model)), what="the returned model's model(x)")
 
 
 def step_lengths(run, after):
@@ -642,16 +653,16 @@ def four_epochs_are_four_steps_of_adam(student, reference, rng):
     if bench.kind is None:
         return bench.falls()
     runs = [bench.run(epochs) for epochs in range(1, 5)]
-    predictions = [run.model(bench.grid) for run in runs]
+    predictions = [run.model(grid_for(run.model)) for run in runs]
     first, after, last = runs[0].weights(), runs[-1].weights(), runs[-1]
     size = step_size_of(runs[0], first) or STEP_SIZE  # another step size has lost its points above
     path = adam(last.net, last.x, last.y, 6, size, bench.where.names)
     draw_losses(student, predictions, path)
     for steps in (0, 1, 2, 3, 5, 6):
-        expected = last.stored(path[steps].w)
+        expected, plural = last.stored(path[steps].w), "step leads" if steps == 1 else "steps lead"
         expect(
             not all(np.allclose(after[key], expected[key], rtol=1e-4, atol=1e-4) for key in expected),
-            f"After train(fun, model, 4) the model is where {steps} steps lead, and not 4. An epoch is one step, "
+            f"After train(fun, model, 4) the model is where {steps} {plural}, and not 4. An epoch is one step, "
             "on all 100 points.",
             f"train(fun, model, 4) 之后，模型位于 {steps} 步到达的位置，而不是 4 步。一轮就是用全部 100 个点走一步。",
         )
@@ -693,7 +704,7 @@ def fits(student, reference, rng, name):
     settle(before)
     returned = paced(student, student.train(student.get(name), model, EPOCHS), EPOCHS)
     trained = taken(returned)[2] or model
-    after = trained(grid)
+    after = trained(grid_for(trained))
     label = Text(en=f"{name}(x)", zh=f"{name}(x)")
     predictions = {0: before, EPOCHS: after}
     attach(student, fit(x=GRID.ravel(), target=target, predictions=predictions, name=name, y_label=label))
@@ -704,9 +715,9 @@ def fits(student, reference, rng, name):
     expect(
         share <= BAND,
         f"After {EPOCHS} epochs with {HIDDEN} hidden units the mean squared error is {share:.3g} times the variance of "
-        f"{name}; at most {BAND} is asked for. The mean of y alone gives 1, and a straight line hardly less.",
+        f"{name}; at most {BAND} is asked for. The mean of y alone gives 1, and a straight line not much less.",
         f"用 {HIDDEN} 个隐藏单元训练 {EPOCHS} 轮之后，均方误差是 {name} 方差的 {share:.3g} 倍，要求不超过 {BAND}。"
-        "只用 y 的平均值来预测就是 1，一条直线也好不了多少。",
+        "始终预测 y 的平均值时，这个比值是 1；最好的直线也只略低一点。",
     )
 
 

@@ -183,12 +183,16 @@ def prepared(student, model, W1, W2):
 
 
 def place_of_ones(student, model, W1):
-    """Of a black image h1 is the row of W1 that meets the ones, and 0 when there are none."""
+    """Of a black image h1 is the row of W1 that meets the ones, and 0 when there are none.
+
+    Its positive part tells the place too: a Relu that changes h1 is said where h1 is compared, and nowhere else.
+    """
     h1 = settle(model.h1) if takes(student, lambda: model.h1) else None
     if is_numbers(h1):
         for place, row in (("last", W1[-1]), ("first", W1[0]), ("none", np.zeros(W1.shape[1]))):
-            if h1.size == row.size and np.allclose(h1.ravel(), row, atol=1e-6):
-                return place
+            seen = h1.ravel()
+            if h1.size == row.size and any(np.allclose(seen, it, atol=1e-6) for it in (row, np.maximum(row, 0))):
+                return place if np.any(seen) else "none"
     return "unknown"
 
 
@@ -229,6 +233,15 @@ def hidden_layer(student, reference, rng):
     net, (x, y) = model_of(student, rng), batch(rng, 8)
     h1, h1_relu = filled(student, net, net.model.forward(net.hand(x)), "h1", "h1_relu")
     right = net.right.forward(x, y)
+    expect(
+        not agrees(h1, right.h1_relu),
+        "Your h1 holds what comes out of Relu: its negative numbers are 0. Relu changes h1 itself; let it make a new "
+        "array, np.maximum(h1, 0), and keep both.",
+        "你的 h1 里存的是 Relu 之后的值，负数都成了 0：Relu 改动了 h1 本身。"
+        "请让它生成新数组，例如 np.maximum(h1, 0)，两个都保留。",
+        got=h1,
+        expected=right.h1,
+    )
     close(h1, right.h1, what="h1", atol=1e-5)
     close(h1_relu, right.h1_relu, what="h1_relu", atol=1e-5)
 
@@ -254,7 +267,17 @@ def probabilities(student, reference, rng):
     """
     net, (x, _) = model_of(student, rng, scale=(0.05, 0.3)), batch(rng, 8)
     h2, h2_soft = filled(student, net, net.model.forward(net.hand(x)), "h2", "h2_soft")
-    close(h2_soft, softmax(matrix(h2, "h2", CLASSES)), what="h2_soft", atol=1e-5)
+    scores = matrix(h2, "h2", CLASSES)
+    expect(
+        not agrees(h2_soft, softmax(scores.T).T),
+        "In your h2_soft the columns sum to 1, not the rows: the softmax goes along the batch. Sum along axis=1, "
+        "keepdims=True, one row for each image.",
+        "你的 h2_soft 每一列的和是 1，而不是每一行：softmax 沿一批图像的方向做了。"
+        "每张图像占一行，请沿 axis=1 求和，并写 keepdims=True。",
+        got=h2_soft,
+        expected=softmax(scores),
+    )
+    close(h2_soft, softmax(scores), what="h2_soft", atol=1e-5)
 
 
 @check(part="forward", points=4)
@@ -306,9 +329,9 @@ def factor_of(mine, expected):
 
 @check(part="gradients", points=8)
 def W2_gradient(student, reference, rng):
-    """W2_grad points where the summed loss grows
+    """W2_grad has the direction of the gradient of the summed loss
 
-    zh: W2_grad 指向总损失上升的方向
+    zh: W2_grad 的方向与总损失的梯度一致
     """
     _, W2_grad, right = gradients_of(student, rng)
     along(W2_grad, right.W2_grad, "W2_grad")
@@ -316,9 +339,9 @@ def W2_gradient(student, reference, rng):
 
 @check(part="gradients", points=12)
 def W1_gradient(student, reference, rng):
-    """W1_grad points where the summed loss grows
+    """W1_grad has the direction of the gradient of the summed loss
 
-    zh: W1_grad 指向总损失上升的方向
+    zh: W1_grad 的方向与总损失的梯度一致
     """
     W1_grad, _, right = gradients_of(student, rng)
     try:
@@ -334,7 +357,7 @@ def W1_gradient(student, reference, rng):
 def gradients_are_summed(student, reference, rng):
     """Both gradients are those of the sum over the batch, not of the mean
 
-    zh: 两个梯度都是对整批求和的损失的梯度，不是平均值的
+    zh: 两个梯度对应整批求和的损失，而不是平均损失
     """
     W1_grad, W2_grad, right = gradients_of(student, rng)
     close(W2_grad, right.W2_grad, what="W2_grad", atol=1e-4, rtol=1e-4)
@@ -704,7 +727,7 @@ def show_outcome(student, run, h2):
 def bias_is_a_column_of_ones(student, reference, rng):
     """The image gets a column of ones, so that one row of W1 is the bias
 
-    zh: 图像后面补了一列 1，W1 的一行因此成为偏置
+    zh: 图像旁边补了一列 1，W1 的一行因此成为偏置
     """
     net = model_of(student, rng)
     net.model.forward(net.hand(np.zeros((1, 28, 28))))
@@ -713,9 +736,9 @@ def bias_is_a_column_of_ones(student, reference, rng):
     expect(
         net.own_bias or (rows == (PIXELS + 1, len(net.right.W2)) and net.right.place != "none"),
         "For a black image your h1 is 0, whatever W1 is: there is no bias. Every hidden unit can then only draw its "
-        "border through the black image. Append a column of ones to the pixels; W1 has 785 rows.",
-        "输入全黑图像时，无论 W1 是什么，你的 h1 都是 0：缺少偏置。这样每个隐藏单元的分界面都只能经过全黑图像。"
-        "请在像素后面补一列 1，W1 有 785 行。",
+        "border through the black image. Put a column of ones beside the pixels; W1 has 785 rows.",
+        "输入全黑图像时，无论 W1 是什么，你的 h1 都是 0：缺少偏置。这样每个隐藏单元的分界面都必然经过全黑图像这一点。"
+        "请在像素旁边补一列 1，W1 有 785 行。",
         got=h1,
     )
     if net.right.place == "unknown":
@@ -739,7 +762,7 @@ def takes_images_and_rows(student, reference, rng):
         net.model.forward(x[:n].reshape(n, *shape))
         pairs.append((net.model.h1, right.h1[:n]))
     for got, expected in pairs:
-        close(got, expected, what="h1", atol=1e-5)
+        close(got, expected, or_between=[np.maximum(expected, 0)], what="h1", atol=1e-5)
 
 
 @check(part="robustness", points=3)

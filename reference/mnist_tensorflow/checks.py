@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from grader.arrays import load_digits as digits
-from grader.checks import CheckLimits, check, close, expect, settle, tensor
+from grader.checks import CheckFailed, CheckLimits, Text, check, close, expect, settle, tensor, unpack
 from grader.figures import EPOCH, attach, confusion, loss_curve, numbers, worst_digits
 from grader.training import (
     Trajectory,
@@ -87,7 +87,8 @@ class Net:
     activations: one a hidden layer. output: what is done with the logits. scale: of the pixels. unused: biases that
     exist but are not added. known: whether the model's own forward agrees with all this. loss, accuracy: whether the
     functions of that kind are right. hot: whether the loss wants one-hot labels, so that the training gets them.
-    obeys: whether the training step takes its size from the optimiser.
+    obeys: whether the training step takes its size from the optimiser. listed: all its variables in the order of Keras,
+    for a model whose layers stand in a list and are no attributes.
     """
 
     layers: tuple = (("W1", "b1"), ("W2", "b2"))
@@ -103,6 +104,7 @@ class Net:
     accuracy: str = "right"
     hot: bool = False
     obeys: bool = True
+    listed: tuple = ()
 
     def labels(self, y):
         """Labels (N,) as a tensor of class numbers, or of one-hot rows for a file that uses those."""
@@ -186,6 +188,36 @@ def made(student, net):
     return model
 
 
+def put(model, net, values):
+    """Sets the variables {name: value} of a model."""
+    if net.listed:
+        model.set_weights([values[name] for name in net.listed])
+    else:
+        set_parameters(model, **values)
+
+
+class Listed:
+    """The variables of a model whose layers stand in a list, by their names, to be read like attributes."""
+
+    def __init__(self, model, net):
+        self._model, self._names, self._path, self._unread = model, net.listed, [], {}
+
+    def __getattr__(self, part):
+        self._path.append(part)
+        name = ".".join(self._path)
+        if name not in self._names:
+            return self
+        self._path = []
+        if name not in self._unread:
+            self._unread = dict(zip(self._names, unpack(self._model.get_weights(), *self._names), strict=True))
+        return self._unread.pop(name)
+
+
+def watched(model, net):
+    """What the variables of a model are read from."""
+    return Listed(model, net) if net.listed else model
+
+
 def raised(answer):
     """The message of what a call raised in the student's code, None if it came back."""
     try:
@@ -255,6 +287,8 @@ def model_has_layers(student, reference, rng):
         "各带一个与输出等宽的偏置。",
     )
     net.layers, net.shapes = layers, shapes
+    numbered = any(part.isdigit() for name in net.names for part in name.split("."))
+    net.listed = tuple(shapes) if numbered and set(net.names) == set(found) else ()
     net.activations = ("relu",) * (len(layers) - 1)
     net.dtype = (
         np.float64 if getattr(arrays[layers[0][0]], "array", arrays[layers[0][0]]).dtype == np.float64 else net.dtype
@@ -283,7 +317,7 @@ def variables_are_named_and_sized(student, reference, rng):
         f"Your model has {have}; the names asked for are W1, b1, W2 and b2. The rest is graded with the names you use.",
         f"模型里的变量是 {have}，题目要求的名字是 W1、b1、W2、b2。其余检查会按你的名字进行。",
     )
-    last = read(model, bias or weight)
+    last = read(model, net, bias or weight)
     settle(last)
     expect(
         net.outputs == CLASSES,
@@ -303,7 +337,7 @@ def model_takes_images(student, reference, rng):
     model = made(student, net)
     net.images = False  # until the call below has come back
     values = net.draw(rng)
-    set_parameters(model, **values)
+    put(model, net, values)
     x = batch(0, 3)[0]
     several, one = model(tensor(x.astype(net.dtype))), model(tensor(x[:1].astype(net.dtype)))
     said = raised(several)
@@ -320,6 +354,13 @@ def model_takes_images(student, reference, rng):
     close(one, np.asarray(several)[:1], atol=1e-4, what="what the model returns for one image alone")
 
 
+NOT_THE_SHEETS = Text(
+    en="The sheet's network has ReLU or tanh between its layers and nothing else: another activation, dropout or a "
+    "normalisation gives other numbers.",
+    zh="题目的网络在两层之间只有 ReLU 或 tanh；换用别的激活函数、加上 dropout 或归一化，得到的数都会不同。",
+)
+
+
 @check(part="model", points=18, requires=["model_has_layers"])
 def model_gives_the_logits(student, reference, rng):
     """From given weights the model returns the logits, relu(x W1 + b1) W2 + b2
@@ -329,7 +370,7 @@ def model_gives_the_logits(student, reference, rng):
     net = net_of(student)
     model = made(student, net)
     values, x = net.draw(rng), batch(10, 8)[0]
-    set_parameters(model, **values)
+    put(model, net, values)
     got, net.known = model(net.input(x)), False
     returned = numbers(got, (8, net.outputs))
     right = [net.forward(values, x)[1]]
@@ -349,7 +390,12 @@ def model_gives_the_logits(student, reference, rng):
         got=got,
         expected=right[0],
     )
-    close(got, right[0], atol=1e-4, what="the logit")
+    try:
+        close(got, right[0], atol=1e-4, what="the logit")
+    except CheckFailed as failure:
+        if returned is not None and not net.known:
+            failure.message += NOT_THE_SHEETS
+        raise
 
 
 @check(part="model", points=3, requires=["model_gives_the_logits"])
@@ -361,7 +407,7 @@ def hidden_layer_is_relu_or_tanh(student, reference, rng):
     net = net_of(student)
     model = made(student, net)
     values, x = net.draw(rng), batch(20, 3)[0]
-    set_parameters(model, **values)
+    put(model, net, values)
     got = model(net.input(x))
     odd = [name for name in net.activations if name not in ("relu", "tanh")]
     right = Net(**{**vars(net), "activations": tuple("relu" if name in odd else name for name in net.activations)})
@@ -378,7 +424,7 @@ def first_weights_are_sensible(student, reference, rng):
     """
     net = net_of(student)
     model, (x, y) = made(student, net), batch(0, 200)
-    first, got = read(model, net.layers[0][0]), model(net.input(x))
+    first, got = read(model, net, net.layers[0][0]), model(net.input(x))
     weights, logits = numbers(first), numbers(got, (200, net.outputs))
     expect(
         weights is None or float(np.std(weights)) > 0,
@@ -402,9 +448,9 @@ def first_weights_are_sensible(student, reference, rng):
     )
 
 
-def read(model, name):
+def read(model, net, name):
     """A variable's value. name: "W1", or "dense.kernel" of a layer of Keras."""
-    value = model
+    value = model if isinstance(model, Listed) else watched(model, net)
     for part in name.split("."):
         value = getattr(value, part)
     return value
@@ -508,30 +554,33 @@ def start(student, net, rng, step):
     """A model with drawn weights, and an SGD for it."""
     model = made(student, net)
     values = net.draw(rng)
-    set_parameters(model, **values)
+    put(model, net, values)
     return model, optimizer(model, "SGD", learning_rate=step), values
 
 
 def expect_known(net):
     expect(
         net.known,
-        "The gradient cannot be checked, because what your model returns from given weights is none of the networks "
-        "that are known here. Mend the model first.",
-        "无法检查梯度：给定权重后，你的模型返回的结果不属于这里认识的任何一种网络。请先修好模型。",
+        "The gradient cannot be checked, because from given weights your model does not return what the sheet's "
+        "network does (ReLU or tanh, without dropout or normalisation). Mend the model first.",
+        "无法检查梯度：给定权重后，你的模型返回的结果与题目的网络不符（ReLU 或 tanh，不加 dropout 和归一化）。"
+        "请先修好模型。",
     )
 
 
 @check(part="training", points=12, requires=["model_has_layers"])
 def step_goes_down_the_gradient(student, reference, rng):
-    """One training step moves the variables straight down the gradient of the loss
+    """One training step moves those variables that it changes straight down the gradient of the loss
 
-    zh: 训练一步，变量正好沿损失的负梯度方向移动
+    zh: 训练一步，凡是有变化的变量，都正好沿损失的负梯度方向移动
     """
     net = net_of(student)
     x, y = batch(100, 64 if net.loss == "right" else 8)
     model, sgd, values = start(student, net, rng, 2 * STEP)  # twice the usual, to see who heeds it
     inputs = net.input(x), net.labels(y)
-    run = train(student, lambda: student.train_one_step(model, sgd, *inputs), 1, model=model, watch=net.names)
+    run = train(
+        student, lambda: student.train_one_step(model, sgd, *inputs), 1, model=watched(model, net), watch=net.names
+    )
     before, after = ({name: numbers(run.parameters[name][at]) for name in net.names} for at in (0, 1))
     expect_known(net)
     moves = {name: after[name] - before[name] for name in net.names}
@@ -608,16 +657,18 @@ def along(moves, grads):
 def five_steps_follow_the_reference(student, reference, rng):
     """Five steps of size 0.01 move every variable as they should, and return the loss
 
-    zh: 步长 0.01 走五步，每个变量都移动到应到之处，并返回损失
+    zh: 步长 0.01 走五步之后，每个变量都与参考一致，返回的损失也正确
     """
     net = net_of(student)
-    x, y = batch(200, 64)
+    x, y = batch(200, 96)
     model, sgd, values = start(student, net, rng, STEP)
     inputs = net.input(x), net.labels(y)
     names = [name for name in net.names if name not in net.unused]
-    mine = train(student, lambda: student.train_one_step(model, sgd, *inputs), 5, model=model, watch=names)
+    mine = train(
+        student, lambda: student.train_one_step(model, sgd, *inputs), 5, model=watched(model, net), watch=names
+    )
     path, losses = descend(net, values, x, y, 5)
-    attach(student, loss_curve(yours=mine.losses(), reference=losses[:5]))
+    attach(student, loss_curve(yours=mine.losses(), reference=losses[:5], first=1))
     all_moved(*({name: mine.parameters[name][at] for name in names} for at in (0, -1)))
     expect_known(net)
     if net.output == "softmax" and net.loss == "wrong":
@@ -648,7 +699,8 @@ def test_gives_loss_and_accuracy(student, reference, rng):
     x, y = batch(300, 8)
     model, _, values = start(student, net, rng, STEP)
     answer = student.test(model, net.input(x), net.labels(y))
-    held = [read(model, name) for name in net.names]
+    seen = watched(model, net)
+    held = [read(seen, net, name) for name in net.names]
     logits = model(net.input(x))
     right = [np.float64(cross_entropy(logits, y)), np.float64(np.mean(np.argmax(logits, axis=1) == y))]
     if net.loss == "wrong" and net.accuracy == "right":  # that was said at compute_loss: here it is enough to use it
@@ -674,7 +726,7 @@ def test_gives_loss_and_accuracy(student, reference, rng):
 def fifty_epochs(losses, reference):
     """The loss curve over a typical one. Different random weights, so no step of it is right or wrong."""
     typical = np.interp(np.arange(50), np.arange(0, 50, 7), reference)
-    return loss_curve(yours=losses, reference=typical, x=EPOCH, typical=True)
+    return loss_curve(yours=losses, reference=typical, first=1, x=EPOCH, typical=True)
 
 
 @check(
@@ -687,7 +739,7 @@ def fifty_epochs(losses, reference):
 def fifty_epochs_teach_it_something(student, reference, rng):
     """Fifty full-batch epochs on 4,000 digits lower the loss on new digits, and leave guessing behind
 
-    zh: 在 4000 个数字上整批训练 50 轮，新数字上的损失下降，也认得比瞎猜好
+    zh: 在 4000 个数字上整批训练 50 轮，新数字上的损失下降，识别率高于瞎猜
     """
     net = net_of(student)
     x, y = batch(0, 4000)

@@ -29,6 +29,13 @@ class Model:
     def __call__(self, x):
         return x @ self.W1 + self.b1
 
+class Nested(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.net = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(1)])
+    def call(self, x):
+        return self.net(x)
+
 class Layers(keras.Model):
     def __init__(self):
         super().__init__()
@@ -83,7 +90,7 @@ def program(sandbox: Sandbox, need_tensorflow: None, need_torch: None) -> Any:
         children.append(child)
         child.begin(CheckLimits(cpu_s=20.0, wall_s=30.0))
         child.ask("load", source=source, file="main", modules={}, watch=[], ops=[], seed=0)
-        return Subject(child, classes=frozenset({"Model", "Layers", "Net"}), methods=frozenset())
+        return Subject(child, classes=frozenset({"Model", "Nested", "Layers", "Net"}), methods=frozenset())
 
     yield load
     for child in children:
@@ -98,6 +105,19 @@ def test_variables_have_their_attributes_names(program: Callable[..., Subject]) 
     assert set(found) == {"W1", "b1"}
     assert found["W1"].array.dtype == np.float32
     assert np.allclose(found["W1"].array, W)
+
+
+def test_layers_inside_a_model_are_set_and_read_by_the_names_that_parameters_gives(
+    program: Callable[..., Subject],
+) -> None:
+    subject = program("tensorflow", TENSORFLOW)
+    model = subject.Nested()
+    model(X)
+    name = next(name for name, value in parameters(model).items() if value.array.shape == (2, 3))
+    set_parameters(model, **{name: W})
+    assert np.allclose(np.asarray(getattr(model, name)), W)
+    with pytest.raises(CallError, match="missing"):
+        np.asarray(getattr(model, "net.missing"))
 
 
 def test_a_keras_model_names_its_variables_once_it_is_built(program: Callable[..., Subject]) -> None:
@@ -146,3 +166,32 @@ def test_another_shape_is_refused_by_name(program: Callable[..., Subject]) -> No
     set_parameters(model, **{"layer2.weight": np.ones((2, 3))})
     with pytest.raises(CallError, match=r"layer2.weight has the shape \(1, 3\)"):
         parameters(model).keys()
+
+
+SPLIT = """
+from sklearn.model_selection import train_test_split
+import numpy as np
+
+def parts(**options):
+    x = np.arange(20).reshape(10, 2)
+    return train_test_split(x, np.arange(10), **options)
+
+def nothing_else():
+    from sklearn.linear_model import LinearRegression
+"""
+
+
+def test_a_data_set_is_split_as_scikit_learn_would(program: Callable[..., Subject]) -> None:
+    subject = program("numpy", SPLIT)
+    x_train, x_test, y_train, y_test = (np.asarray(part) for part in subject.parts(test_size=0.3, random_state=1))
+    assert (len(x_train), len(x_test)) == (7, 3)
+    assert np.array_equal(x_train[:, 0], 2 * y_train)
+    assert sorted([*y_train, *y_test]) == list(range(10))
+    again = subject.parts(test_size=0.3, random_state=1)
+    assert np.array_equal(np.asarray(again[1]), x_test)
+    assert [len(part) for part in subject.parts()] == [7, 3, 7, 3]
+    in_order = subject.parts(test_size=4, shuffle=False)
+    assert list(in_order[2]) == [0, 1, 2, 3, 4, 5]
+    subject.nothing_else()
+    with pytest.raises(CallError, match="sklearn"):
+        subject._conversation.finish()

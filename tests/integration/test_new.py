@@ -50,6 +50,11 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     assert list((tmp_path / "my_sheet").iterdir()) == []
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--into"):
-        skeleton.make("my_sheet", Kind.functions, tmp_path / "nowhere")
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    assert skeleton.make("my_sheet", Kind.functions, tmp_path / "my" / "sheets")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        skeleton.make("my_sheet", Kind.functions, tmp_path / "file" / "sheets")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from grader.display import FIRST, MAX_TEXT, WHOLE, show, show_input
+from grader.display import FIRST, MAX_TEXT, WHOLE, calls_text, show, show_input
 from grader.sandbox.wire import Handle, Tensor
 from grader.subjects import Step, Subject
 
@@ -117,3 +117,27 @@ def test_answers_and_objects_as_inputs(subject_of: Callable[..., tuple[Subject, 
     assert np.array_equal(answer, [2, 2])
     step = Step(["call", 1, None, "g", [], {}], call="g", args=(held, answer))
     assert show_input([step], step)["args"] == [[1, 1], [2, 2]]
+
+
+def test_of_a_large_array_the_values_around_the_worst_are_shown() -> None:
+    array = np.arange(78_500.0).reshape(785, 100)
+    assert show(array, (626, 82)) == {
+        "shape": [785, 100], "dtype": "float64", "from": [626, 78], "values": list(range(62678, 62686)),
+    }  # fmt: skip
+    assert show(array, (784, 99))["from"] == [784, 92]
+    assert show(array, (0, 1))["from"] == [0, 0]
+    for misfit in ((), (3,), (785, 0), (0, 100), (0, 0, 0)):
+        assert "first_values" in show(array, misfit)
+
+
+def test_settings_and_attributes_read_as_code() -> None:
+    def step(operation: str, call: str, *args: Any) -> Step:
+        return Step([operation, 1, Handle(7), "", [], {}], call=call, args=args, done=True)
+
+    steps = [
+        step("assign", "net.W1", np.ones((1, 2))), step("set", "net.W2", 3), step("assign", "net.W1", np.zeros((1, 2))),
+        *(step("call", "net.forward", at) for at in range(4)), step("get", "net.W1_grad"),
+    ]  # fmt: skip
+    assert calls_text(show_input(steps, steps[-1])) == [
+        "net.W2 = 3", "net.W1 = [[0, 0]]", "net.forward(1)", "net.forward(2)", "net.forward(3)", "net.W1_grad",
+    ]  # fmt: skip

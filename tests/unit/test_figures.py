@@ -91,7 +91,7 @@ def test_the_title_names_the_step_at_which_the_curves_part() -> None:
     assert figure.title.en == "Your curve leaves the reference's at training step 2"
     same = loss_curve(yours=RIGHT, reference=RIGHT, first=1)
     assert same is not None
-    assert same.title.en.endswith("up to training step 5")
+    assert same.title.en.endswith("the reference's, up to training step 5")
 
 
 def test_a_loss_that_spans_decades_is_on_a_log_scale_and_says_so() -> None:

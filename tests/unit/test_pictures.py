@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from grader.pictures import MOST_BYTES, MOST_PIXELS, picture
+from grader.pictures import MOST_A_SUBMISSION, MOST_BYTES, MOST_PIXELS, MOST_SHOWN, chosen, picture
+from grader.reports import Picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -34,3 +35,14 @@ def test_a_picture_keeps_its_bytes_and_says_its_size() -> None:
 )  # fmt: skip
 def test_whatever_else_is_dropped(data: bytes) -> None:
     assert picture(data) is None
+
+
+def test_a_report_keeps_the_last_of_long_trainings_first_and_none_twice() -> None:
+    first, second, third = (Picture(png=png(n, 1), width=n, height=1) for n in (1, 2, 3))
+    single, long = [first, second, second], [second, third, first]
+    assert chosen([(False, single), (True, long)]) == [(second,), (third, first)]
+    assert chosen([(False, ()), (True, ())]) == [(), ()]
+    many = [Picture(png=png(n + 1, 2), width=n + 1, height=2) for n in range(40)]
+    kept = chosen([(False, many[at : at + 4]) for at in range(0, 40, 4)])
+    assert sum(map(len, kept)) == MOST_A_SUBMISSION
+    assert max(map(len, kept)) == MOST_SHOWN

@@ -176,6 +176,17 @@ class TestParameters:
         set_parameters(model, W=W)
         assert np.asarray(model.W).dtype == np.float32
 
+    def test_what_holds_the_same_array_sees_the_new_weights(self, subject_of: MakeSubject) -> None:
+        class Listed(Line):
+            def __init__(self) -> None:
+                super().__init__()
+                self.all = [self.W, self.b]
+
+        subject, _ = subject_of(Line=Listed, first=lambda model: model.all[0])
+        model = subject.Line()
+        set_parameters(model, W=W)
+        assert np.array_equal(np.asarray(subject.first(model)), W)
+
     def test_a_missing_name_is_the_students_error(self, subject_of: MakeSubject) -> None:
         subject, _ = subject_of(Line=Line)
         model = subject.Line()

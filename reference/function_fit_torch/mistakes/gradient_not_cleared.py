@@ -1,7 +1,7 @@
 """Your loop does not clear the gradients, so that each backward adds to the ones before: call
 optimizer.zero_grad() in every epoch, inside the loop.
 
-zh: 你的循环里没有清零梯度，每次 backward 都累加在之前的上面：每一轮都要在循环里调用 optimizer.zero_grad()。
+zh: 你的循环里没有清零梯度，每次 backward 算出的梯度都加到了之前的梯度上：每一轮都要在循环里调用 optimizer.zero_grad()。
 """
 
 PART = "gradients"

@@ -1,7 +1,7 @@
 """Your gradient passes the Relu everywhere; where h1 is negative it must be stopped. W2_grad does not show it,
 W1_grad does.
 
-zh: 梯度在 Relu 处全部放行了；h1 为负的地方应当截断。W2_grad 看不出来，W1_grad 能看出来。
+zh: 反向经过 Relu 时梯度全部通过了；h1 为负的地方应当截断，梯度为 0。这个错误只影响 W1_grad，不影响 W2_grad。
 """
 
 PART = "gradients"
