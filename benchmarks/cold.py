@@ -25,6 +25,7 @@ import numpy as np  # noqa: E402
 from grader.assignments import Assignment, load  # noqa: E402
 from grader.checks import CheckFailed, Rng  # noqa: E402
 from grader.sandbox.driver import Driver  # noqa: E402
+from grader.sandbox.values import Budget  # noqa: E402
 from grader.subjects import Subject  # noqa: E402
 
 # What trains: the sheets' own functions, and the two methods that a check descends with where there is no function.
@@ -41,7 +42,7 @@ class InProcess:
         self.all_s = self.training_s = 0.0  # CPU
 
     def send(self, steps: list[list[Any]]) -> None:
-        self.values = []
+        self.values, self.driver.budget = [], Budget()
         for step in steps:
             started = time.process_time()
             self.values.append(self.driver.step(step))
