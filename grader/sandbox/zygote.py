@@ -36,8 +36,12 @@ from grader.sandbox.launcher import BUNDLE, CONTROL, PROC, digits, send
 IMPORTS: Mapping[str, Sequence[str]] = {
     "numpy": ("numpy", "numpy.random", "numpy.linalg", "numpy.fft", "numpy.ma", "math", "random", "typing"),
     "tensorflow": ("numpy", "numpy.random", "numpy.linalg", "tensorflow", "keras", "math", "random", "typing"),
-    "torch": ("numpy", "numpy.random", "numpy.linalg", "torch", "torch.nn", "torch.optim", "math", "random", "typing"),
-}
+    # torch imports torch._dynamo at the first step of any optimiser, which takes a second of CPU.
+    "torch": (
+        "numpy", "numpy.random", "numpy.linalg", "torch", "torch.nn", "torch.optim", "torch._dynamo", "math", "random",
+        "typing",
+    ),
+}  # fmt: skip
 
 # Importing matplotlib takes longer than all the rest of a NumPy zygote. So it is done when nobody has asked for
 # anything for a while: a command that grades one file never waits for it, and children of a service have it.
