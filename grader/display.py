@@ -24,7 +24,10 @@ def show(value: Any, index: Sequence[int] = ()) -> Json:
     index: of the entry that matters; of a large array the values around it are shown.
     """
     if isinstance(value, Answer):
-        return show(value._step.value, index)
+        step = value._step
+        if step.operation == "get" and (step.value is None or isinstance(step.value, Handle)):
+            return f"<{clean_text(step.call, 100)}>"  # a function by its name
+        return show(step.value, index)
     if isinstance(value, Tensor):
         return show(value.array, index)
     if isinstance(value, np.generic):

@@ -77,6 +77,12 @@ class TestExplain:
         seen.steps[0].looked = True
         assert explain([seen], outcomes, [mistake("b")], exactly=False) == {}
 
+    def test_an_array_that_nobody_looked_at_must_agree_all_the_same(self) -> None:
+        seen = record("c", np.ones(2), 2.0)
+        seen.steps[0].looked = False
+        assert explain([seen], {"b": {"c": ok(np.zeros(2), 2.0)}}, [mistake("b")], exactly=False) == {}
+        assert explain([seen], {"b": {"c": ok((0.5, 1), 2.0)}}, [mistake("b")], exactly=False) == {"c": mistake("b")}
+
     def test_of_parameters_only_the_names_are_compared(self) -> None:
         drawn, others = {"W": np.ones((2, 1))}, {"W": np.zeros((2, 1))}
         seen = record("c", drawn, 2.0)
