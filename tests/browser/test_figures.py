@@ -82,7 +82,7 @@ def test_figures_are_seen_and_accessible(
     paper = [255, 255, 255] if scheme == "light" else [22, 25, 29]
     for image in images.all():
         look = image.evaluate(LOOK)
-        assert look["paper"] == paper
+        assert look["paper"] == pytest.approx(paper, abs=2)  # scaled down, so a colour may be rounded
         assert look["colours"] > 3
         assert ("narrow" in image.evaluate("img => img.currentSrc")) == (width < 736)
         assert image.evaluate("img => img.getBoundingClientRect().right <= document.documentElement.clientWidth")
