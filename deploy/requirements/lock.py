@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent / "pyproject.toml"
 LOCKS = {
     "service.txt": [str(PROJECT)],
-    "dev.txt": [str(PROJECT), "--group", f"{PROJECT}:dev"],
+    "dev.txt": [str(PROJECT), "--extra", "telemetry", "--group", f"{PROJECT}:dev"],
     "runner.txt": ["--group", f"{PROJECT}:runner"],
     "figures.txt": ["--group", f"{PROJECT}:runner", "--group", f"{PROJECT}:figures"],
 }
