@@ -4,6 +4,11 @@
 # make serve      a working course at http://127.0.0.1:8000, sign-in links printed; ARGS="--port 8001"
 # make smoke      every story of submissions/ through a service of its own
 # make load       the service under load, and queries on a million reports; several minutes
+# make chaos      faults at random moments under load, on PostgreSQL and SQLite, and what was lost; half an hour
+# make bench-peers   other graders on the same six items; ten minutes, and 2 GB in build/peers the first time
+# make bench-growth  cost by checks, submissions and workers, and a plan for a deadline; ten minutes
+# make test-postgres    the service's tests once more on PostgreSQL (Debian: apt-get install postgresql)
+# make test-containers  image and compose file for real, with a Docker engine of its own (docker.io, debootstrap)
 # make browser    what the browser tests need from npm (Chromium comes from your system)
 # make screenshots  every page in both languages, wide and narrow, to build/screenshots
 PYTHON ?= python3
@@ -13,7 +18,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 SERVICE := .venv/.installed
 RUNNER := .venv-runner/.installed
 
-.PHONY: all setup lint types test grade prove serve worker smoke bench load browser screenshots lock clean
+.PHONY: all setup lint types test test-postgres test-containers chaos bench-peers bench-growth grade prove serve worker smoke bench load browser screenshots lock clean
 all: lint types test
 
 setup: $(SERVICE) $(RUNNER)
@@ -46,6 +51,12 @@ types: $(SERVICE)
 test: setup
 	$(BIN)/pytest $(ARGS)
 
+test-postgres: setup
+	$(BIN)/pytest --database postgresql $(ARGS) tests/integration tests/attacks
+
+test-containers: setup
+	$(BIN)/pytest tests/containers $(ARGS)
+
 grade: setup
 	@$(BIN)/grader grade "$(FILE)" --assignment "$(ASSIGNMENT)"
 
@@ -66,6 +77,16 @@ bench: setup
 
 load: setup
 	$(BIN)/python benchmarks/load.py $(ARGS)
+
+chaos: setup
+	$(BIN)/python -m tests.chaos --database postgresql --faults 200 $(ARGS)
+	$(BIN)/python -m tests.chaos --database sqlite --faults 60 $(ARGS)
+
+bench-peers: setup
+	$(BIN)/python benchmarks/peers.py $(ARGS)
+
+bench-growth: setup
+	$(BIN)/python benchmarks/growth.py $(ARGS)
 
 browser:
 	npm ci --silent --prefix tests/browser

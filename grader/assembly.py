@@ -28,7 +28,9 @@ from grader.doctor import examine
 from grader.errors import GraderError, SandboxUnavailable, UsageError
 from grader.events import Bus
 from grader.grading import Engine, keep_what_is_loaded
-from grader.queue.local import LocalQueue, is_gone, worker_name
+from grader.metrics import Measures
+from grader.queue.choosing import queue_of
+from grader.queue.names import is_gone, worker_name
 from grader.sandbox.limits import Mode, SandboxConfig
 from grader.sandbox.modes import advise
 from grader.sandbox.pool import Sandbox
@@ -40,6 +42,7 @@ from grader.worker import Worker
 
 log = logging.getLogger("grader")
 
+EVENTS = "grader_events"  # NOTIFY: what pages are told of, from process to process
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 STOP_S = 8.0  # from the signal to the end; container engines kill after ten
 _REQUESTS_S = 5
@@ -53,10 +56,25 @@ class Parts:
     store: Store
     catalogue: Catalogue
     secret: bytes
-    bus: Bus = field(default_factory=Bus)
+    measures: Measures = field(default_factory=Measures)
 
     def __post_init__(self) -> None:
-        self.queue = LocalQueue(self.store)
+        if not self.store.is_postgresql:
+            self.bus, self.queue = Bus(), queue_of(self.store)
+            return
+        from grader.store.listening import Listener
+
+        listener = Listener(self.store)
+        self.bus = Bus(lambda text: listener.notify(EVENTS, text))
+        listener.on(EVENTS, self.bus.receive)
+        self.queue = queue_of(self.store, listener)
+        self.measures.reconnects = lambda: listener.reconnects
+        listener.start()
+        self._listener = listener
+
+    def close(self) -> None:
+        if self.store.is_postgresql:
+            self._listener.close()
 
     def published(self) -> list[Assignment]:
         """The assignments that some course hands out and that are installed; the lightest runtime first."""
@@ -97,8 +115,9 @@ class Grading:
             raise
         self._worker = Worker(
             store=parts.store, queue=parts.queue, engine=self._engine, catalogue=parts.catalogue, bus=parts.bus,
-            name=worker_name(), runtimes=list(runtimes), slots=slots,
+            name=worker_name(), runtimes=list(runtimes), slots=slots, measures=parts.measures,
         )  # fmt: skip
+        parts.measures.watch(self._sandbox.tally)
         self._stopper: threading.Thread | None = None
         self._closing = threading.Event()
 

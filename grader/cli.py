@@ -25,6 +25,7 @@ from grader import (
     cli_people,
     cli_serve,
     cli_smoke,
+    cli_top,
     formats,
     terminal,
 )
@@ -32,6 +33,7 @@ from grader.assignments import Assignment, load, load_all
 from grader.doctor import examine, render_findings
 from grader.errors import GraderError, SandboxError, UsageError
 from grader.grading import Engine, keep_what_is_loaded
+from grader.logs import hide
 from grader.proving import Proof, prove
 from grader.proving_table import matrix
 from grader.reports import Language, Report, ReportStatus
@@ -277,7 +279,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-for commands in (cli_new, cli_serve, cli_people, cli_courses, cli_grades, cli_backup, cli_smoke):
+for commands in (cli_new, cli_serve, cli_people, cli_courses, cli_grades, cli_backup, cli_smoke, cli_top):
     app.add_typer(commands.app)
 
 
@@ -338,7 +340,7 @@ def say_errors(run: Callable[[], Result]) -> Result:
         return run()
     except GraderError as error:
         kind = "sandbox" if isinstance(error, SandboxError) else "error"
-        print(f"grader: {kind}: {error}", file=sys.stderr)
+        print(f"grader: {kind}: {hide(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

@@ -41,14 +41,16 @@ def restore(
     Exit code 2 while grader serve, grader worker or another command uses the database.
     """
     from grader import installation
+    from grader.store.engine import Store
 
     settings = read_settings()
+    installation.file_of(Store(settings.database))
     installation.check(file, contents=False)
     out = terminal.console()
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("say --yes to restore without being asked")
-        out.print(f"{file} replaces {settings.database.removeprefix('sqlite:///')}", soft_wrap=True)
+        out.print(f"{file} replaces {Store(settings.database).place}", soft_wrap=True)
         typer.confirm("Go on?", abort=True)
     kept = installation.restore(file, settings.database, datetime.now(UTC))
     out.print("Restored." if kept is None else f"Restored. The database as it was: {kept}", soft_wrap=True)

@@ -124,7 +124,7 @@ def _begin(store: Store, course: str, name: str, reason: str, every_attempt: boo
     """The number of a new regrade; go_on: of the one that is not published yet."""
     from sqlalchemy import select
 
-    from grader.queue.local import LocalQueue
+    from grader.queue.choosing import queue_of
     from grader.service import regrading
     from grader.service.access import SHELL
     from grader.service.catalogue import Catalogue
@@ -139,7 +139,7 @@ def _begin(store: Store, course: str, name: str, reason: str, every_attempt: boo
         if go_on and found is not None:
             return found
         regrade = regrading.begin(
-            session, LocalQueue(store), SHELL, published, catalogue.get(name), every_attempt=every_attempt,
+            session, queue_of(store), SHELL, published, catalogue.get(name), every_attempt=every_attempt,
             reason=reason, now=datetime.now(UTC),
         )  # fmt: skip
         return regrade.id

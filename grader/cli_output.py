@@ -42,7 +42,7 @@ def opened_store(settings: Settings | None = None) -> Iterator[Store]:
 
     store = installation.open_store((settings or read_settings()).database)
     try:
-        with installation.using(installation.file_of(store)):
+        with installation.in_use(store):
             migrating.require_newest(store)
             yield store
     finally:

@@ -6,20 +6,22 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader import __version__, terminal
 from grader.errors import UsageError
+from grader.logs import log_lines, password_of
 from grader.sandbox.child import clean_text
 from grader.settings import Settings, misspelled, read_settings
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from grader.assembly import Grading, Parts
     from grader.demo import Invitation
     from grader.web.hosting import Service
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 # What these commands run is imported when one of them is: it takes longer than grading a file does.
 
 log = logging.getLogger("grader")
-Lock = Callable[[Path], AbstractContextManager[None]]
 app = typer.Typer()
 
 
@@ -48,11 +49,12 @@ def serve(
     sandbox of the needed strength here.
     """
     from grader import assembly, installation
+    from grader.web.api.metrics import metrics_of
     from grader.web.app import create_app
 
     settings = read_settings()
     host = host or settings.host
-    log_lines(settings.log_level)
+    start_log(settings)
     _warn_of_misspelled()
     end_on_signals()
     loopback = assembly.is_loopback(host)
@@ -63,10 +65,12 @@ def serve(
         )
     with ExitStack() as stack:
         sock = stack.enter_context(assembly.listen(host, settings.port if port is None else port))
-        parts = stack.enter_context(opened_for_service(settings, lock=installation.serving, upgrade=True))
+        parts = stack.enter_context(opened_for_service(settings, serving=True))
         parts.forget_lost_workers()
         service = service_of(settings, parts)
         application = create_app(service)
+        metrics_of(application)  # counts from now on
+        _trace("web", settings, stack, application)
         grading = None
         if settings.slots:
             exposed = "" if loopback else f"{host} is reached by other machines"
@@ -90,25 +94,34 @@ def serve(
 
 @app.command()
 def worker(
-    slots: Annotated[
-        int | None, typer.Option("--slots", help="Gradings at once.", min=1, max=64, show_default="GRADER_SLOTS")
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", help="Gradings at once.", min=1, max=64, show_default="GRADER_SLOTS"),
     ] = None,
     runtimes: Annotated[str, typer.Option("--runtimes", help="Only these, as numpy,tensorflow.")] = "",
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port", help="Port of /metrics; 0: none.", min=0, max=65535, show_default="GRADER_METRICS_PORT"
+        ),
+    ] = None,
 ) -> None:
-    """Grade what comes in, beside a `grader serve` on this machine.
+    """Grade what comes in, beside a `grader serve`: on this machine, or on any with the same PostgreSQL database.
 
-    Exit code 0 after SIGTERM or Ctrl-C. 2: wrong usage, or there is no database. 5: no sandbox of the needed
-    strength here.
+    SIGTERM or Ctrl-C: takes no more, finishes what it has, ends with exit code 0. 2: wrong usage, or there is no
+    database. 5: no sandbox of the needed strength here.
     """
     settings = read_settings()
-    log_lines(settings.log_level)
+    start_log(settings)
     _warn_of_misspelled()
     end_on_signals()
     wanted = tuple(word.strip() for word in runtimes.split(",") if word.strip())
     with ExitStack() as stack:
         parts = stack.enter_context(opened_for_service(settings))
         parts.forget_lost_workers()
-        grading = grading_for(settings, parts, slots or settings.slots or 1, wanted)
+        _show_metrics(settings, parts, settings.metrics_port if metrics_port is None else metrics_port, stack)
+        _trace("worker", settings, stack)
+        grading = grading_for(settings, parts, concurrency or settings.slots or 1, wanted)
         stack.callback(grading.close)
         grading.start()
         log.info("grading in mode %s", grading.mode)
@@ -118,9 +131,9 @@ def worker(
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to this version's schema; a copy of an older one is kept beside it.
+    """Bring the database to this version's schema; of an SQLite database a copy as it was is kept beside it.
 
-    Exit code 0 when it is there. 2: something uses the database.
+    Exit code 0 when it is there. 2: something uses the SQLite database; PostgreSQL is migrated while it is used.
     """
     from grader import installation
 
@@ -143,25 +156,31 @@ def _warn_of_misspelled() -> None:
 
 
 @contextmanager
-def opened_for_service(settings: Settings, *, lock: Lock | None = None, upgrade: bool = False) -> Iterator[Parts]:
-    """The database, locked as long as it is used, with what else a process of the service shares."""
+def opened_for_service(settings: Settings, *, serving: bool = False) -> Iterator[Parts]:
+    """The database, locked as long as it is used, with what else a process of the service shares.
+
+    serving: an SQLite database is made or upgraded on the way. One of PostgreSQL never is, since others may use it.
+    """
     from grader import installation
     from grader.assembly import Parts
     from grader.service.catalogue import Catalogue
     from grader.store import migrating
 
-    store = installation.open_store(settings.database, make=upgrade)
-    file = installation.file_of(store)
+    store = installation.open_store(settings.database, make=serving)
     with ExitStack() as stack:
         stack.callback(store.close)
-        if lock is not None:
-            stack.enter_context(lock(file))
-        if upgrade and (copy := installation.bring_up_to_date(store, datetime.now(UTC))) is not None:
-            log.info("the schema was upgraded; the database as it was: %s", copy)
-        stack.enter_context(installation.using(file))
+        if serving:
+            stack.enter_context(installation.being_served(store))
+        if serving and not store.is_postgresql:
+            copy = installation.bring_up_to_date(store, datetime.now(UTC))
+            if copy is not None:
+                log.info("the schema was upgraded; the database as it was: %s", copy)
+        stack.enter_context(installation.in_use(store))
         migrating.require_newest(store)
         secret = installation.secret_of(store, settings.own_secret)
-        yield Parts(store=store, catalogue=Catalogue(settings.reference_dir), secret=secret)
+        parts = Parts(store=store, catalogue=Catalogue(settings.reference_dir), secret=secret)
+        stack.callback(parts.close)
+        yield parts
 
 
 def absent_runtimes(settings: Settings, parts: Parts) -> dict[str, str]:
@@ -186,7 +205,7 @@ def service_of(settings: Settings, parts: Parts) -> Service:
         proxies=settings.proxies, uploads_a_minute=settings.uploads_a_minute,
         requests_a_minute=settings.requests_a_minute,
         metrics_token="" if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
-        advice=advise(""), absent=absent_runtimes(settings, parts),
+        advice=advise(""), absent=absent_runtimes(settings, parts), measures=parts.measures,
     )  # fmt: skip
 
 
@@ -240,7 +259,7 @@ def _welcome(
         out.print(f"Not available: {why}")
     if not demo and not parts.published():
         out.print("There is no course yet; see: grader course make --help")
-    out.print(f"Database {parts.store.file}", soft_wrap=True)
+    out.print(f"Database {parts.store.place}", soft_wrap=True)
     if grading is None:
         out.print("It does not grade (GRADER_SLOTS=0); start beside it: grader worker")
     else:
@@ -254,24 +273,31 @@ def _welcome(
 # The log -----------------------------------------------------------------------------------------------------------
 
 
-class OneLine(logging.Formatter):
-    """An event is one line, whatever text of people is in it; only tracebacks take more. No control characters."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return super().formatMessage(record).replace("\n", "\\n").replace("\t", "\\t")
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return clean_text(text, len(text))
+def start_log(settings: Settings) -> None:
+    """The service's log, without any of its secrets."""
+    secrets = [value.get_secret_value() for value in (settings.secret, settings.metrics_token) if value is not None]
+    log_lines(settings.log_level, settings.log_format, [*secrets, *password_of(settings.database_url)])
 
 
-def log_lines(level: str) -> None:
-    """The service's log on standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("uvicorn.error", "alembic", "httpx", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def _show_metrics(settings: Settings, parts: Parts, port: int, stack: ExitStack) -> None:
+    """Numbers of a worker's own gradings at a port, as long as the stack lasts."""
+    from grader.metrics import shown_at
+
+    if port:
+        token = "" if settings.metrics_token is None else settings.metrics_token.get_secret_value()
+        stack.enter_context(shown_at(parts.measures, settings.metrics_host, port, token))
+        log.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
+
+
+def _trace(role: str, settings: Settings, stack: ExitStack, application: FastAPI | None = None) -> None:
+    """Traces, if the settings ask for them, as long as the stack lasts."""
+    from grader import telemetry
+
+    if settings.traces:
+        telemetry.start(role)
+        stack.callback(telemetry.stop)
+        if application is not None:
+            telemetry.watch(application)
 
 
 def end_on_signals() -> None:

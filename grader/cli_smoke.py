@@ -17,8 +17,9 @@ from rich.table import Table
 
 from grader import terminal
 from grader.cli_output import one_line
-from grader.cli_serve import absent_runtimes, grading_for, log_lines, opened_for_service, service_of
+from grader.cli_serve import absent_runtimes, grading_for, opened_for_service, service_of
 from grader.errors import UsageError
+from grader.logs import log_lines
 from grader.settings import PROJECT, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def smoke(
         str, typer.Option("--token", envvar="GRADER_SMOKE_TOKEN", help="Token with the scope submit.")
     ] = "",
     course: Annotated[str, typer.Option("--course", "-c", help="Course to hand in to.")] = "demo",
+    database: Annotated[
+        str,
+        typer.Option(
+            "--database", help="Empty PostgreSQL database for a service of its own.", show_default="a temporary file"
+        ),
+    ] = "",
     only: Annotated[list[str] | None, typer.Option("--only", help="Only this story or assignment; repeatable.")] = None,
     stories: Annotated[Path, typer.Option("--stories", help="Folder of the stories.")] = PROJECT / "submissions",
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML into this file.")] = None,
@@ -52,11 +59,13 @@ def smoke(
     settings = read_settings()
     if server and not token:
         raise UsageError("--server needs --token, or GRADER_SMOKE_TOKEN; make one: grader token make --help")
+    if server and database:
+        raise UsageError("--database is for a service of its own; leave --server out")
     chosen = _chosen(stories, only or [])
     results: list[Result] = []
     errors = terminal.console(stderr=True)
     with ExitStack() as stack:
-        client, absent = _client(stack, settings, server, token, course)
+        client, absent = _client(stack, settings, server, token, course, database)
         shown = stack.enter_context(Progress(console=errors, transient=True, disable=not errors.is_terminal))
         task = shown.add_task("handing in", total=len(chosen))
         for result in posting.smoke(client, chosen, absent):
@@ -84,7 +93,7 @@ def _chosen(folder: Path, only: Sequence[str]) -> list[Story]:
 
 
 def _client(
-    stack: ExitStack, settings: Settings, server: str, token: str, course: str
+    stack: ExitStack, settings: Settings, server: str, token: str, course: str, database: str
 ) -> tuple[Client, dict[str, str]]:
     """Of the server named, or of one started for this command."""
     from grader.smoke import Client
@@ -93,28 +102,33 @@ def _client(
     if server:
         client = Client(server=server, token=token, course=course)
     else:
-        base, own_token, absent = stack.enter_context(_own_service(settings))
+        base, own_token, absent = stack.enter_context(_own_service(settings, database))
         client = Client(server=base, token=own_token, course=_COURSE, own=True)
     stack.callback(client.close)
     return client, absent
 
 
 @contextmanager
-def _own_service(settings: Settings) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """A service over an empty database in a temporary folder: address, token, {assignment: why it is not there}."""
-    from grader import assembly, installation
+def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """A service over an empty database, in a temporary folder unless one is given.
+
+    Its address, a token, {assignment: why it is not there}.
+    """
+    from grader import assembly
     from grader.web.app import create_app
 
     log_lines("error")
     with tempfile.TemporaryDirectory(prefix="grader-smoke-") as folder, ExitStack() as stack:
         own = settings.model_copy(
             update={
-                "data_dir": Path(folder), "database_url": "", "public_url": "", "uploads_a_minute": 10_000,
+                "data_dir": Path(folder), "database_url": database, "public_url": "", "uploads_a_minute": 10_000,
                 "requests_a_minute": 1_000_000,
             }
         )  # fmt: skip
+        if database:
+            _fill_schema(own)
         sock = stack.enter_context(assembly.listen("127.0.0.1", 0))
-        parts = stack.enter_context(opened_for_service(own, lock=installation.serving, upgrade=True))
+        parts = stack.enter_context(opened_for_service(own, serving=True))
         missing = absent_runtimes(own, parts)
         token = _own_course(parts, missing)
         grading = grading_for(own, parts, own.slots or 1, (), exposed="")
@@ -130,6 +144,20 @@ def _own_service(settings: Settings) -> Iterator[tuple[str, str, dict[str, str]]
         finally:
             web.should_exit = True
             thread.join(_STOP_S)
+
+
+def _fill_schema(settings: Settings) -> None:
+    """Raises UsageError for a database in which there is something: a smoke test belongs into none that is used."""
+    from grader import installation
+    from grader.store import migrating
+
+    store = installation.open_store(settings.database, make=True)
+    try:
+        if migrating.version(store) is not None:
+            raise UsageError(f"--database: {store.place} is not empty; make one for this: createdb smoke")
+        migrating.upgrade(store)
+    finally:
+        store.close()
 
 
 def _own_course(parts: Parts, missing: dict[str, str]) -> str:

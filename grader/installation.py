@@ -2,7 +2,8 @@
 
 Two lock files stand beside the database. `NAME.serve-lock` is held by the one `grader serve`; `NAME.lock` is shared by
 everything that has the database open, and held alone by what replaces or changes it as a whole (restore, upgrade). The
-kernel frees both when a process ends, however it ends.
+kernel frees both when a process ends, however it ends. A database of PostgreSQL has no such locks: any number of
+processes serve it, and its schema is changed only by `grader migrate`, while they run.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError, UsageError
@@ -32,6 +34,9 @@ _SQLITE = b"SQLite format 3\0"
 def open_store(url: str, *, make: bool = False) -> Store:
     """The database of an address; make: folder (0700) and file (0600) too, if need be. Raises UsageError."""
     store = Store(url)
+    if store.is_postgresql:
+        _require_connection(store)
+        return store
     file = file_of(store)
     if make:
         try:
@@ -44,10 +49,27 @@ def open_store(url: str, *, make: bool = False) -> Store:
     return store
 
 
+def _require_connection(store: Store) -> None:
+    try:
+        with store.engine.connect():
+            pass
+    except OperationalError as error:
+        said = " ".join(str(error.orig).split())
+        store.close()
+        raise UsageError(
+            f"GRADER_DATABASE_URL: no connection to {store.place}: {said}. Is the server running, does the database "
+            "exist (createdb), are user and password right?"
+        ) from None
+
+
 def file_of(store: Store) -> Path:
-    file = store.file
-    assert file is not None  # Store refuses other databases
-    return file
+    """The database's file. Raises UsageError for PostgreSQL, whose own tools copy and replace it."""
+    if store.file is None:
+        raise UsageError(
+            f"{store.place} is not a file: copy it with pg_dump, put a copy back with pg_restore; see "
+            "docs/how-to/back-up-and-restore.md"
+        )
+    return store.file
 
 
 def secret_of(store: Store, given: bytes | None) -> bytes:
@@ -75,6 +97,16 @@ def kept_address(session: Session) -> str | None:
 
 
 # Locks -------------------------------------------------------------------------------------------------------------
+
+
+def in_use(store: Store) -> AbstractContextManager[None]:
+    """Held by everything that has this database open; see `using`."""
+    return nullcontext() if store.is_postgresql else using(file_of(store))
+
+
+def being_served(store: Store) -> AbstractContextManager[None]:
+    """Held by a `grader serve`: the only one of a file, one of many on PostgreSQL; see `serving`."""
+    return nullcontext() if store.is_postgresql else serving(file_of(store))
 
 
 @contextmanager
@@ -121,10 +153,13 @@ def _locked(path: Path, how: int, refusal: str) -> Iterator[None]:
 
 def bring_up_to_date(store: Store, now: datetime) -> Path | None:
     """The newest schema; returns the copy that was kept of an older database. Raises StoreError, UsageError."""
-    file = file_of(store)
     found = migrating.version(store)
     if found == migrating.newest():
         return None
+    if store.is_postgresql:
+        migrating.upgrade(store)
+        return None
+    file = file_of(store)
     with alone(file, "so that the database can be upgraded"):
         copy = None
         if found is not None:

@@ -47,6 +47,7 @@ class StudentSession:
         self._child: Child | None = None
         self._deadline = time.monotonic() + limits.wall_s
         self._cpu_spent = 0.0
+        self._stood_still_s = 0.0
         self.children = 0
         self.load_ms = 0.0
         self.take_ms = 0.0
@@ -58,7 +59,9 @@ class StudentSession:
 
     def exhausted(self) -> bool:
         """Whether the whole submission's allowance is used up. A young session cannot have used much."""
-        left = self._deadline - time.monotonic()
+        now = self._child.now() if self._child else time.monotonic()
+        still = self._stood_still_s + (self._child.stood_still_s if self._child else 0.0)
+        left = self._deadline + still - now
         old = left < self._limits.wall_s - 1.0
         spent = self._cpu_spent + (self._child.cpu_s() if self._child and old else 0.0)
         return (
@@ -104,6 +107,9 @@ class StudentSession:
         self.children += 1
         loading = time.perf_counter()
         child.begin(LOAD_LIMITS)
+        self._stood_still_s -= child.stood_still_s  # while it was parked
+        if self.children == 1:  # waiting for a child is not the student's time
+            self._deadline = time.monotonic() + self._limits.wall_s
         try:
             answer = child.ask(
                 "load",
@@ -126,6 +132,7 @@ class StudentSession:
             child.close()
             self._printed.append(bytes(child.output))
             self._pictures += child.pictures
+            self._stood_still_s += child.stood_still_s
             if child.exit is not None:
                 self._cpu_spent += child.exit.cpu_s
 

@@ -91,6 +91,18 @@ class Settings(BaseSettings):
         description="Bearer token that may read /metrics, beside the tokens of the database with the scope metrics.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="The log's lines: `text` for people, or `json`, one object a line, for what collects logs."
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="Port at which `grader worker` serves /metrics of its own gradings; 0: none."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address that GRADER_METRICS_PORT listens at.")
+    traces: bool = Field(
+        False,
+        description="Send OpenTelemetry traces of requests and gradings; needs the extra `telemetry`. The standard "
+        "OTEL_... variables say where to.",
+    )
 
     @field_validator("mnist_path", mode="before")
     @classmethod

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from grader import wording
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from grader import __version__, telemetry, wording
 from grader.assignments import Assignment
 from grader.errors import GraderError, StoreError
 from grader.events import Bus, Event, regrade_topic, submission_topic
 from grader.grading import Engine
+from grader.metrics import Measures
 from grader.queue import MOST_ATTEMPTS, Job, LeaseLost, Queue
 from grader.reports import CheckResult, Json, Report, ReportStatus
-from grader.service import recording, regrading
+from grader.service import pace, recording, regrading
 from grader.service.catalogue import Catalogue
 from grader.store.codec import unpack
 from grader.store.engine import Store, after_commit
@@ -32,6 +36,7 @@ log = logging.getLogger("grader")
 _BEAT_S = 5.0
 _IDLE_S = 1.0
 _AFTER_ERROR_S = 1.0
+_PASS_ON_S = 0.5  # a job for another worker: how long this one leaves it to the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +53,7 @@ class _Work:
 class Worker:
     """Grades jobs of these runtimes. start() returns at once; stop() waits for the gradings that run.
 
-    slots: gradings at once. name: tells this process from others (see queue.local.worker_name).
+    slots: gradings at once. name: tells this process from others (see queue.names.worker_name).
     """
 
     store: Store
@@ -59,9 +64,11 @@ class Worker:
     name: str
     runtimes: Sequence[str]
     slots: int = 2
+    measures: Measures = field(default_factory=Measures)
     examined: dict[str, Json] = field(default_factory=dict)  # doctor's examination, for the system page
     _running: dict[int, Job] = field(default_factory=dict)
     _progress: dict[int, list[Json]] = field(default_factory=dict)
+    _stopped: list[tuple[Job, Exception]] = field(default_factory=list)  # jobs that a fault of ours has stopped
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,13 +84,14 @@ class Worker:
     def stop(self, grace_s: float = 20.0) -> None:
         """Takes no more jobs; waits for those that run, then gives back what is not finished."""
         self._stopping.set()
-        deadline = datetime.now(UTC).timestamp() + grace_s
+        deadline = time.monotonic() + grace_s
         for thread in self._threads:
-            thread.join(max(0.0, deadline - datetime.now(UTC).timestamp()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
             unfinished = list(self._running.values())
         for job in unfinished:
             self.queue.give_back(job)
+        self._give_back_stopped()
         with self.store.write() as session:
             row = session.get(WorkerRow, self.name)
             if row is not None:
@@ -91,25 +99,53 @@ class Worker:
 
     def one(self) -> bool:
         """Takes and does one job; False when there was none."""
+        clear_contextvars()
+        self._give_back_stopped()
         job = self.queue.take(self.name, self.runtimes)
         if job is None:
             return False
+        bind_contextvars(worker=self.name, submission_id=job.submission_id)  # for every line of the log, until the next
+        if job.request_id:
+            bind_contextvars(request_id=job.request_id)
+        if job.attempt == 1:
+            self.measures.took(job.runtime, job.waited_s)
         with self._lock:
             self._running[job.id] = job
             self._progress[job.id] = []
         try:
             self._do(job)
+        except Exception as error:
+            with self._lock:
+                self._stopped.append((job, error))
+            raise
         finally:
             with self._lock:
                 del self._running[job.id], self._progress[job.id]
         return True
+
+    def _give_back_stopped(self) -> None:
+        """Nobody else would: as long as this worker lives, they count as being worked on."""
+        while True:
+            with self._lock:
+                if not self._stopped:
+                    return
+                job, error = self._stopped.pop()
+            try:
+                if isinstance(error, StoreError):
+                    self.queue.give_back(job)
+                else:  # perhaps the file's doing, so the attempt counts
+                    self.queue.retry(job, repr(error))
+            except BaseException:
+                with self._lock:
+                    self._stopped.append((job, error))
+                raise
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
             try:
                 if not self.one():
                     self.queue.wait(_IDLE_S)
-            except StoreError as error:  # a full disk or a long lock: the lease brings the job back
+            except StoreError as error:  # a full disk, a long lock, a server that starts again
                 log.error("%s", error)
                 self._stopping.wait(_AFTER_ERROR_S)
             except Exception:
@@ -120,6 +156,9 @@ class Worker:
         work = self._open(job)
         if work is None:
             return
+        if job.version not in ("", work.assignment.version) and self._another_has(work.assignment.name, job.version):
+            self.queue.give_back(job, after_s=_PASS_ON_S)
+            return
         if job.attempt > MOST_ATTEMPTS:
             report = _given_up(work)
         else:
@@ -128,10 +167,21 @@ class Worker:
                 work.assignment, work.file_name, work.data, on_check=lambda check: self._ended(job, check)
             )
         if report.status is ReportStatus.GRADER_ERROR and job.attempt < MOST_ATTEMPTS:
+            self.measures.retried(job.runtime)
             self.queue.retry(job, report.notes[0].en if report.notes else "")
             self._tell(job, Event(kind="state", data={"state": SubmissionState.QUEUED}))
             return
         self._store(job, report)
+
+    def _another_has(self, assignment: str, version: str) -> bool:
+        """Whether another living worker has just this version of an assignment, as while a new release is rolled out.
+
+        When none has it, the job is graded with the version that is here, which its report says.
+        """
+        now = datetime.now(UTC)
+        with self.store.read() as session:
+            others = [w for w in pace.living(session, now) if w.name != self.name]
+            return any(w.detail.get("assignments", {}).get(assignment) == version for w in others)
 
     def _open(self, job: Job) -> _Work | None:
         """What is to be graded; a job whose assignment is not installed here ends without a verdict."""
@@ -144,17 +194,21 @@ class Worker:
         try:
             return _Work(job=job, assignment=self.catalogue.get(name), file_name=file_name, data=unpack(packed))
         except GraderError as error:
+            if job.version and self._another_has(name, job.version):
+                self.queue.give_back(job, after_s=_PASS_ON_S)
+                return None
             log.error("submission %d cannot be graded: %s", job.submission_id, error)
             if job.attempt < MOST_ATTEMPTS:
+                self.measures.retried(job.runtime)
                 self.queue.retry(job, str(error))
             else:
                 self._store(job, _no_verdict(name, file_name))
             return None
 
     def _store(self, job: Job, report: Report) -> None:
-        now = datetime.now(UTC)
+        now, began = datetime.now(UTC), time.perf_counter()
         try:
-            with self.store.write() as session:
+            with self.store.write(student=job.user_id) as session:
                 failed = report.status is ReportStatus.GRADER_ERROR
                 self.queue.finish(session, job, now, failed=failed)
                 submission = session.get(Submission, job.submission_id)
@@ -166,6 +220,25 @@ class Worker:
         except LeaseLost:
             log.warning("submission %d was graded by another worker meanwhile", job.submission_id)
             return
+        self._count(job, report, time.perf_counter() - began)
+
+    def _count(self, job: Job, report: Report, store_s: float) -> None:
+        """What whoever watches the service is told of a grading: a line of the log, numbers, spans."""
+        took_s = report.timings_ms.get("total", 0.0) / 1000 + store_s
+        log.info(
+            "submission %d: %s, %g of %g points, %.0f ms",
+            job.submission_id, report.status, report.score, report.max_score, 1000 * took_s,
+        )  # fmt: skip
+        self.measures.graded(job.runtime, str(report.status), report.timings_ms, took_s=took_s, store_s=store_s)
+        about: dict[str, str | int] = {
+            "submission_id": job.submission_id, "assignment": report.assignment, "runtime": job.runtime,
+            "status": str(report.status), "attempt": job.attempt, "request_id": job.request_id, "worker": self.name,
+        }  # fmt: skip
+        told = telemetry.Graded(
+            parent=job.trace, timings_ms=report.timings_ms, waited_s=job.waited_s, took_s=took_s, store_s=store_s,
+            attributes=about,
+        )  # fmt: skip
+        telemetry.graded(told)
 
     def _ended(self, job: Job, check: CheckResult) -> None:
         """A check has ended: told to pages of this process now, and to others with the next heartbeat."""
@@ -187,6 +260,7 @@ class Worker:
             self.bus.publish(regrade_topic(job.regrade_id), Event(kind="progress"))
 
     def _beat(self) -> None:
+        bind_contextvars(worker=self.name)
         while not self._stopping.wait(_BEAT_S):
             try:
                 with self._lock:
@@ -196,10 +270,14 @@ class Worker:
                 self._announce(datetime.now(UTC))
             except StoreError as error:
                 log.error("heartbeat: %s", error)
+            except Exception:  # without a heartbeat this worker would be taken for dead
+                log.exception("a heartbeat failed")
 
     def _announce(self, now: datetime) -> None:
         sandbox = self.engine.sandbox
-        with self.store.write() as session:
+        installed = [self.catalogue.get(name) for name in self.catalogue.names]
+        with self.store.write(shared=True) as session:
+            now = pace.clock(session, now)
             row = session.get(WorkerRow, self.name)
             if row is None:
                 row = WorkerRow(name=self.name, started_at=now)
@@ -207,7 +285,8 @@ class Worker:
             row.seen_at, row.mode = now, "" if sandbox.mode is None else str(sandbox.mode)
             row.detail = {
                 "runtimes": list(self.runtimes), "slots": self.slots, "missing": list(sandbox.missing),
-                "examined": self.examined,
+                "examined": self.examined, "version": __version__,
+                "assignments": {a.name: a.version for a in installed if a.runtime in self.runtimes},
             }  # fmt: skip
 
 

@@ -19,9 +19,38 @@ from grader.sandbox.driver import Driver
 from grader.sandbox.limits import SandboxConfig
 from grader.sandbox.pool import Sandbox
 from grader.subjects import Subject
+from tests import databases
 
 PROJECT = Path(__file__).resolve().parent.parent
+_USING_A_DATABASE = frozenset(
+    {"kit", "shared_kit", "store", "course", "graded", "queue", "drawn", "narrow", "poisoned", "two"}
+)
 RUNNER = PROJECT / ".venv-runner" / "bin" / "python"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", default=databases.SQLITE, choices=[databases.SQLITE, databases.POSTGRESQL],
+        help="Which database the service's tests use; postgresql: only tests that use a database.",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    databases.choose(config.getoption("--database"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL: what uses a database, without what is about SQLite."""
+    if databases.chosen() == databases.SQLITE:
+        return
+    chosen = [item for item in items if _of_both(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _of_both(item: pytest.Item) -> bool:
+    uses = _USING_A_DATABASE & set(getattr(item, "fixturenames", ()))
+    return bool(uses) and item.get_closest_marker("sqlite") is None
 
 
 def absent(reason: str) -> None:

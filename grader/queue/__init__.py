@@ -35,14 +35,23 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One grading. attempt: from 1; above MOST_ATTEMPTS the worker gives up. lease: proof that it is ours."""
+    """One grading. attempt: from 1; above MOST_ATTEMPTS the worker gives up. lease: proof that it is ours.
+
+    version: of the assignment as whoever put it in knew it; empty: any. waited_s: from being put in to being taken.
+    request_id, trace: of the request that put it in (see logs and telemetry).
+    """
 
     id: int
     submission_id: int
+    user_id: int
     regrade_id: int | None
     runtime: str
     attempt: int
     lease: str
+    version: str = ""
+    waited_s: float = 0.0
+    request_id: str = ""
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,13 +77,14 @@ class Queue(Protocol):
 
     def put(
         self, session: Session, *, submission_id: int, user_id: int, runtime: str, priority: Priority, now: datetime,
-        regrade_id: int | None = None,
+        version: str = "", regrade_id: int | None = None, request_id: str = "", trace: str | None = None,
     ) -> None:  # fmt: skip
         """Adds a job."""
 
     def put_many(
-        self, session: Session, jobs: Iterable[tuple[int, int]], *, runtime: str, regrade_id: int, now: datetime
-    ) -> None:
+        self, session: Session, jobs: Iterable[tuple[int, int]], *, runtime: str, regrade_id: int, now: datetime,
+        version: str = "", request_id: str = "",
+    ) -> None:  # fmt: skip
         """Adds a regrade's jobs, given as (submission, user)."""
 
     def take(self, worker: str, runtimes: Sequence[str]) -> Job | None:
@@ -92,8 +102,8 @@ class Queue(Protocol):
     def retry(self, job: Job, error: str) -> None:
         """Gives a job back that our own fault has stopped; it is tried again a little later."""
 
-    def give_back(self, job: Job) -> None:
-        """Gives a job back that was not finished, at once and without counting the attempt."""
+    def give_back(self, job: Job, *, after_s: float = 0.0) -> None:
+        """Gives a job back that was not finished, without counting the attempt; it may be taken after so long."""
 
     def cancel(self, session: Session, *, regrade_id: int, now: datetime) -> None:
         """Drops a regrade's jobs that have not begun."""

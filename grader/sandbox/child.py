@@ -19,13 +19,13 @@ from typing import Any, NoReturn
 
 from grader.errors import SandboxError
 from grader.pictures import MOST_A_CHECK, MOST_BYTES
-from grader.sandbox import wire
+from grader.sandbox import processes, wire
 from grader.sandbox.limits import CheckLimits
+from grader.sandbox.tally import LOST
 
 KEPT_OUTPUT_BYTES = 64 << 10
 _SAMPLE_S = 0.05  # how often a long call's CPU time and memory are looked at
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_STOOD_STILL_S = 1.0  # between two looks at the clock only when this process itself was stopped
 
 
 class Reason(StrEnum):
@@ -131,7 +131,7 @@ class Child:
         """set_memory: limits the memory above the bare runtime, in MiB. budget_mib: the most that a check may use."""
         self.pidfd, self._write_fd, self._read_fd, self._out_fd = pidfd, job_write, job_read, out
         self._wait_exit = wait_exit
-        self.pid = pid_of(pidfd)
+        self.pid = processes.pid_of(pidfd)
         self._set_memory, self._budget_mib, self._memory_mib = set_memory, budget_mib, budget_mib
         self.answer_limits = wire.DEFAULT_LIMITS
         self.output = bytearray()
@@ -142,6 +142,7 @@ class Child:
         self.closers: list[Callable[[], None]] = []
         self.origin: object = None  # the zygote it was forked from
         self.memory_exceeded: Callable[[], bool] = lambda: False
+        self.tell_end: Callable[[str], None] = lambda reason: None  # counts it
         self._inbox = bytearray()
         self._call_id = 0
         self._awaited = 0
@@ -152,6 +153,8 @@ class Child:
         self._out_closed = False
         self._looked = 0.0
         self._started = 0.0  # since when the open question has been sent or waited for
+        self._ran = 0.0  # when the clock was looked at last
+        self.stood_still_s = 0.0  # time in which this process did not run, which the child is not charged
         self._resident_mib = 0
         self._poll = select.poll()
         for fd in (self._read_fd, self._out_fd, self._write_fd):
@@ -166,7 +169,7 @@ class Child:
         self._limits, self._wall_left, self._output_start = limits, limits.wall_s, self.output_bytes
         self.pictures = []
         self._cpu_start = None  # read at the first look: a short check never pays for it
-        self._looked = time.monotonic()
+        self._looked = self.now()
         self._limit_memory(min(limits.memory_mib, self._budget_mib))
 
     def _limit_memory(self, memory_mib: int) -> None:
@@ -177,19 +180,10 @@ class Child:
 
     def cpu_s(self) -> float:
         """CPU seconds of all threads so far, from outside. 0 when the process is gone."""
-        try:
-            with open(f"/proc/{self.pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return processes.cpu_s(self.pid)
 
     def resident_mib(self) -> int:
-        try:
-            with open(f"/proc/{self.pid}/statm", "rb") as file:
-                return int(file.read().split()[1]) * _PAGE >> 20
-        except (FileNotFoundError, ProcessLookupError, IndexError):
-            return 0
+        return processes.resident_mib(self.pid)
 
     # Requests --------------------------------------------------------------------------------------------------
 
@@ -200,7 +194,7 @@ class Child:
     def wait_ready(self, timeout_s: float) -> None:
         """Waits for the READY frame that follows lock-down and warm-up. Raises SandboxError, for this is ours."""
         self._wall_left = timeout_s
-        self._started = time.monotonic()
+        self._ran = self._started = time.monotonic()
         self._limits = CheckLimits(cpu_s=timeout_s, wall_s=timeout_s)
         try:
             kind, _ = self._receive(0, (wire.READY,))
@@ -217,18 +211,18 @@ class Child:
         if self._inbox or self._poll_now():
             self._end(Reason.PROTOCOL, "it sent bytes that nobody asked for")
         self._awaited = len(steps)
-        self._started = time.monotonic()
+        self._started = self.now()
         self._send(wire.frame(wire.REQUEST, self._call_id, wire.encode_steps(steps)))
-        self._wall_left -= time.monotonic() - self._started
+        self._wall_left -= self.now() - self._started
 
     def receive(self) -> tuple[list[wire.Value], frozenset[str]]:
         """The answer: a value for every step, and the watched names that were used on the way.
 
         Raises CallError when the student's code raised, ChildEnded when the child had to be or was ended.
         """
-        self._started = time.monotonic()
+        self._started = self.now()
         kind, payload = self._receive(self._call_id, (wire.RESULT, wire.ERROR))
-        self._wall_left -= time.monotonic() - self._started
+        self._wall_left -= self.now() - self._started
         try:
             answer = wire.decode(payload, self.answer_limits)
         except wire.WireError as error:
@@ -321,16 +315,26 @@ class Child:
 
     def _wait(self) -> None:
         """Until something is readable or writable; charges the wall allowance and looks at the other limits."""
-        left = self._wall_left - (time.monotonic() - self._started)
+        left = self._wall_left - (self.now() - self._started)
         if left <= 0:
             self._end(Reason.WALL)
         ready = self._poll.poll(min(left, _SAMPLE_S) * 1000 + 1)
-        now = time.monotonic()
+        now = self.now()
         if any(fd == self._out_fd for fd, _ in ready):
             self._drain_output()
         if now - self._looked >= _SAMPLE_S:  # by the clock: a child that keeps a pipe busy is looked at too
             self._looked = now
             self._look()
+
+    def now(self) -> float:
+        """The clock; what it made in a leap, while this process was stopped, is not counted as waiting."""
+        now = time.monotonic()
+        leap = now - self._ran
+        if leap > _STOOD_STILL_S:
+            self._started += leap
+            self.stood_still_s += leap
+        self._ran = now
+        return now
 
     def _look(self) -> None:
         if self._cpu_start is None:
@@ -377,6 +381,10 @@ class Child:
     def _end(self, reason: Reason, detail: str = "") -> NoReturn:
         step = self._announced()
         self.close()
+        self._gone(reason, detail, step)
+
+    def _gone(self, reason: Reason, detail: str = "", step: int | None = None) -> NoReturn:
+        self.tell_end(reason)
         raise ChildEnded(reason, detail, step)
 
     def _announced(self) -> int | None:
@@ -394,18 +402,20 @@ class Child:
         memory = self.memory_exceeded()
         self.close()
         if self.exit is None or self.exit.orphaned:
+            self.tell_end(LOST)
             raise ChildLost("the zygote ended, and its children with it")
         status = self.exit.status
         if status == -signal.SIGKILL:
             if memory:
-                raise ChildEnded(Reason.MEMORY)
+                self._gone(Reason.MEMORY)
             if self.exit.cpu_s > 0.9 * self._limits.cpu_s:
-                raise ChildEnded(Reason.CPU)
+                self._gone(Reason.CPU)
             # Process 1 of a pid namespace cannot kill itself, so this was the machine or an administrator.
+            self.tell_end(LOST)
             raise ChildLost("a child was killed from outside")
         if status < 0:
-            raise ChildEnded(Reason.SIGNAL, signal.Signals(-status).name)
-        raise ChildEnded(Reason.EXITED, str(status))
+            self._gone(Reason.SIGNAL, signal.Signals(-status).name)
+        self._gone(Reason.EXITED, str(status))
 
     def dead(self) -> bool:
         """Whether the process has ended without being asked to."""
@@ -435,12 +445,3 @@ class Child:
             self.pidfd = -1
             for closer in self.closers:
                 closer()
-
-
-def pid_of(pidfd: int) -> int:
-    """The process number in this pid namespace; -1 when it has ended."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pid:"):
-                return int(line[4:])
-    return -1

@@ -17,6 +17,7 @@ from grader.sandbox.cgroups import Cgroups, open_cgroups
 from grader.sandbox.child import CallError, Child, ChildEnded
 from grader.sandbox.limits import CheckLimits, Mode, SandboxConfig
 from grader.sandbox.modes import probe, refusal
+from grader.sandbox.tally import Tally
 from grader.sandbox.zygotes import PARKED_READY_S, Zygote
 
 _FORKS_A_ZYGOTE = 1000
@@ -32,6 +33,7 @@ class Sandbox:
         self.config = config
         self.mode: Mode | None = None
         self.missing: list[str] = []  # layers that are not there, in words
+        self.tally = Tally()
         self._cgroups: Cgroups | None = None
         self._lanes: dict[str, _Lane] = {}
         self._preparations: dict[str, list[dict[str, Any]]] = {}
@@ -101,7 +103,10 @@ class Sandbox:
     def take(self, runtime: str) -> Child:
         """A parked child that nobody has used. Raises SandboxError."""
         self.start(runtime)
-        return self._lanes[runtime].take()
+        child, at_once = self._lanes[runtime].take()
+        self.tally.took(runtime, at_once)
+        child.tell_end = self.tally.ended
+        return child
 
     def spawn(self, runtime: str) -> Child:
         """A child beside the parked ones, for a reference that lives long."""
@@ -211,8 +216,10 @@ class _Lane:
         else:
             threading.Thread(target=old.retire, name="retire", daemon=True).start()
 
-    def take(self) -> Child:
+    def take(self) -> tuple[Child, bool]:
+        """A child, and whether it was there at once."""
         with self._changed:
+            at_once = bool(self._parked)
             if not self._changed.wait_for(lambda: self._parked or self._error or self._closing, PARKED_READY_S):
                 raise SandboxError(f"no parked child within {PARKED_READY_S:.0f} s")
             if self._parked:
@@ -227,7 +234,7 @@ class _Lane:
         if child.dead():  # killed while it was parked, by the kernel or an administrator
             child.close()
             return self.take()
-        return child
+        return child, at_once
 
     def wait_parked(self) -> None:
         with self._changed:

@@ -109,7 +109,10 @@ def begin(
         RegradeItem(regrade_id=regrade.id, submission_id=sid, before_id=reports[sid]) for sid, _ in submissions
     )
     session.flush()
-    queue.put_many(session, submissions, runtime=assignment.runtime, regrade_id=regrade.id, now=now)
+    queue.put_many(
+        session, submissions, runtime=assignment.runtime, regrade_id=regrade.id, now=now,
+        version=assignment.version, request_id=actor.request_id,
+    )  # fmt: skip
     audit.note(
         session, actor, "regrade.begin", published.name, now, course_id=published.course_id, reason=regrade.reason,
         after={"submissions": len(submissions), "every_attempt": every_attempt, "regrade": regrade.id},
@@ -124,7 +127,7 @@ def again(session: Session, queue: Queue, actor: Actor, submission: Submission, 
     submission.state = SubmissionState.QUEUED
     queue.put(
         session, submission_id=submission.id, user_id=submission.user_id, runtime=runtime, priority=Priority.STAFF,
-        now=now,
+        now=now, request_id=actor.request_id,
     )  # fmt: skip
     recording.recompute(session, submission.published, submission.user_id, now)
     audit.note(
@@ -143,10 +146,11 @@ def find(session: Session, course_id: int, regrade_id: int) -> Regrade:
 
 def advance(session: Session, regrade_id: int, now: datetime) -> None:
     """After a submission of a regrade was graded: the last one makes it ready."""
+    # Locked before it is counted: of two last ones that end at the same moment, the second sees the first.
+    regrade = session.scalar(select(Regrade).where(Regrade.id == regrade_id).with_for_update())
     waiting = session.scalar(
         select(func.count()).where(RegradeItem.regrade_id == regrade_id, RegradeItem.after_id.is_(None))
     )
-    regrade = session.get(Regrade, regrade_id)
     if not waiting and regrade is not None and regrade.state is RegradeState.RUNNING:
         regrade.state, regrade.ended_at = RegradeState.READY, now
 

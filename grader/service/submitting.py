@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from grader.assignments import Assignment
@@ -140,12 +141,12 @@ class Accepted:
 
 def accept(
     session: Session, queue: Queue, actor: Actor, published: Published, assignment: Assignment, upload: Upload, *,
-    now: datetime, received_at: datetime, uploads_a_minute: int, key: str | None = None,
+    now: datetime, received_at: datetime, uploads_a_minute: int, key: str | None = None, trace: str | None = None,
 ) -> Accepted:  # fmt: skip
     """Stores an upload and its job, or the result when the same content was graded before.
 
-    received_at: when the request began, which decides about deadlines. Raises Conflict (closed, no attempts left, key
-    used for something else), TooMany, NotFound (not open yet), Invalid.
+    received_at: when the request began, which decides about deadlines. trace: of the request, for its job. Raises
+    Conflict (closed, no attempts left, key used for something else), TooMany, NotFound (not open yet), Invalid.
     """
     if actor.user_id is None:
         raise NotFound
@@ -156,8 +157,7 @@ def accept(
     held = terms(session, published, actor.user_id)
     if not actor.is_staff(published.course_id):
         _allowed(held, received_at)
-    if session.get(Blob, upload.digest) is None:
-        session.add(Blob(digest=upload.digest, size=upload.size, data=upload.packed))
+    _keep_blob(session, upload)
     last = session.scalar(
         select(func.max(Submission.number)).where(
             Submission.published_id == published.id, Submission.user_id == actor.user_id
@@ -173,10 +173,20 @@ def accept(
     if not recording.reuse(session, submission, assignment, now):
         queue.put(
             session, submission_id=submission.id, user_id=actor.user_id, runtime=assignment.runtime,
-            priority=Priority.STUDENT, now=now,
+            priority=Priority.STUDENT, now=now, request_id=actor.request_id, trace=trace,
         )  # fmt: skip
         recording.recompute(session, published, actor.user_id, now)
     return Accepted(submission=submission)
+
+
+def _keep_blob(session: Session, upload: Upload) -> None:
+    if session.get(Blob, upload.digest) is not None:
+        return
+    try:
+        with session.begin_nested():
+            session.add(Blob(digest=upload.digest, size=upload.size, data=upload.packed))
+    except IntegrityError:  # another student uploads the same content at this moment
+        session.expire_all()
 
 
 def _repeated(session: Session, user_id: int, published: Published, upload: Upload, key: str) -> Submission | None:

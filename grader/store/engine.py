@@ -3,6 +3,10 @@
 SQLite runs in WAL mode with synchronous=FULL: a commit that has returned survives a power cut. Writers begin with BEGIN
 IMMEDIATE, so a transaction never has to be repeated because another one wrote in between. Threads of this process
 queue up on a lock instead of SQLite's own polling, which would make some of them wait ten times longer.
+
+PostgreSQL gives the same promise with advisory locks that end with the transaction: a writer is alone, unless it says
+that it concerns one student (then it is alone with this student) or nobody's rows but its own (shared). Uploads and
+gradings of different students go on beside each other; a roster or a regrade waits for them and holds them up shortly.
 """
 
 from __future__ import annotations
@@ -11,17 +15,19 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError, UsageError
 
 _BUSY_MS = 20_000
+_IDLE_MS = 60_000  # a transaction whose process hangs must not hold its locks for ever
+_WRITERS = 0x67726164  # key of the lock that all writers share; with a student's number, of this student's
 
 
 class Store:
@@ -31,29 +37,44 @@ class Store:
         self.url = url
         self._lock = threading.Lock()
         self._engine = _open(url)
-        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._reading: Engine
+        self._writing: Engine
+        self.is_postgresql = self._engine.dialect.name == "postgresql"
+        if self.is_postgresql:
+            self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._writing = self._engine.execution_options(isolation_level="READ COMMITTED")
+        else:
+            self._reading = self._engine
+            self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one state of the database and changes nothing."""
-        with _worded(self.url), Session(self._engine, expire_on_commit=False, autoflush=False) as session:
+        with _worded(self.url), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
             session.expunge_all()  # what was read stays readable
             session.rollback()
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, student: int | None = None, shared: bool = False) -> Iterator[Session]:
         """A transaction that is committed at its end, or rolled back when something is raised.
 
-        What `after_commit` was given runs after the commit, so nobody is told of something that did not happen.
+        student: it reads and changes only what belongs to this user; shared: only rows that no other transaction
+        decides by. On PostgreSQL such transactions run beside each other. What `after_commit` was given runs after the
+        commit, so nobody is told of something that did not happen.
         """
-        with self._lock, _worded(self.url), Session(self._writing, expire_on_commit=False) as session:
-            session.connection()
+        with self._one_writer(), _worded(self.url), Session(self._writing, expire_on_commit=False) as session:
+            connection = session.connection()
+            if self.is_postgresql:
+                _wait_for_turn(connection, student, shared)
             yield session
             session.commit()
             callbacks = session.info.get("after", [])
         for callback in callbacks:
             callback()
+
+    def _one_writer(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.is_postgresql else self._lock
 
     @property
     def engine(self) -> Engine:
@@ -65,10 +86,18 @@ class Store:
         url = make_url(self.url)
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
+    @property
+    def place(self) -> str:
+        """The database in words, without its password."""
+        return str(self.file) if self.file is not None else self._engine.url.render_as_string(hide_password=True)
+
     def backup(self, target: Path) -> None:
         """A consistent copy, made while the service runs (SQLite's online backup). Raises UsageError."""
         if self.file is None:
-            raise UsageError("only an SQLite database is copied like this; for PostgreSQL use pg_dump")
+            raise UsageError(
+                "only an SQLite database is copied like this; for PostgreSQL use pg_dump: "
+                "see docs/how-to/back-up-and-restore.md"
+            )
         source = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)
         copy = sqlite3.connect(target)
         try:
@@ -94,6 +123,8 @@ def _worded(url: str) -> Iterator[None]:
         yield
     except OperationalError as error:
         raise StoreError(f"the database cannot be used now: {error.orig}") from error
+    except TimeoutError as error:
+        raise StoreError("the database cannot be used now: every connection of this process is in use") from error
     except DatabaseError as error:
         if re.search("malformed|not a database", str(error.orig)):
             raise StoreError(f"the database is damaged: {error.orig}; restore a backup: grader restore FILE") from error
@@ -105,8 +136,13 @@ def _open(url: str) -> Engine:
         parsed = make_url(url)
     except ArgumentError:
         raise UsageError(f"GRADER_DATABASE_URL is not an address of a database: {url!r}") from None
+    if parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
+        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
     if parsed.get_backend_name() != "sqlite":
-        raise UsageError(f"GRADER_DATABASE_URL: {parsed.get_backend_name()} is not known; use sqlite:///FILE")
+        raise UsageError(
+            f"GRADER_DATABASE_URL: {parsed.drivername} is not known; use sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"
+        )
     if not parsed.database or parsed.database == ":memory:":
         raise UsageError("GRADER_DATABASE_URL: a database in memory loses everything; use sqlite:///FILE")
     engine = create_engine(
@@ -119,6 +155,34 @@ def _open(url: str) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    if not url.database:
+        raise UsageError("GRADER_DATABASE_URL names no database: postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE")
+    return create_engine(
+        url,
+        connect_args={
+            "application_name": "grader",
+            "connect_timeout": 5,
+            "options": f"-c lock_timeout={_BUSY_MS} -c idle_in_transaction_session_timeout={_IDLE_MS} -c timezone=UTC",
+        },
+        hide_parameters=True,
+        pool_pre_ping=True,  # a server that was restarted costs nobody an error
+        pool_size=10,
+        max_overflow=40,
+        pool_timeout=_BUSY_MS / 1000,
+    )
+
+
+def _wait_for_turn(connection: Connection, student: int | None, shared: bool) -> None:
+    if student is not None:
+        question = "SELECT pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock(%s, %s)"
+        connection.exec_driver_sql(question, (_WRITERS, _WRITERS, student))
+    elif shared:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITERS,))
+    else:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
 
 
 def _prepare(connection: Any, _: object) -> None:

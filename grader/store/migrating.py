@@ -34,20 +34,27 @@ def newest() -> str:
     return head
 
 
+def _known() -> set[str]:
+    return {step.revision for step in ScriptDirectory.from_config(configuration()).walk_revisions()}
+
+
+def _newer(found: str) -> str:
+    return f"the database has schema {found}, which this version of Grader does not know; install the newer version"
+
+
 def upgrade(store: Store) -> None:
     """Runs what is missing. Raises StoreError for a database of a newer program."""
-    known = {step.revision for step in ScriptDirectory.from_config(configuration()).walk_revisions()}
     found = version(store)
-    if found is not None and found not in known:
-        raise StoreError(
-            f"the database has schema {found}, which this version of Grader does not know; install the newer version"
-        )
+    if found is not None and found not in _known():
+        raise StoreError(_newer(found))
     command.upgrade(configuration(store), "head")
 
 
 def require_newest(store: Store) -> None:
     """Raises StoreError, naming the command, when the schema is behind."""
     found = version(store)
+    if found is not None and found not in _known():
+        raise StoreError(_newer(found))
     if found != newest():
         raise StoreError(
             f"the database has schema {found or 'none'}, this version needs {newest()}; run: grader migrate"

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Enum,
     ForeignKey,
@@ -377,7 +378,10 @@ class SignInFailure(Base):
 
 
 class Job(Base):
-    """A grading to be done. fair_at: when its turn is, later for those who have many waiting (see queue.local)."""
+    """A grading to be done. fair_at: when its turn is, later for those who have many waiting (see queue.local).
+
+    assignment_version: as whoever put it in knew it. delivery: the job of Procrastinate beside it, on PostgreSQL.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -392,6 +396,7 @@ class Job(Base):
     regrade_id: Mapped[int | None] = mapped_column(ForeignKey(Regrade.id))
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
     runtime: Mapped[str] = mapped_column(String(20))
+    assignment_version: Mapped[str] = mapped_column(String(64), default="", server_default="")
     priority: Mapped[int]
     state: Mapped[JobState] = mapped_column(_words(JobState))
     attempts: Mapped[int] = mapped_column(default=0)
@@ -405,6 +410,9 @@ class Job(Base):
     progress: Mapped[list[Any] | None]  # checks that have ended so far, for pages of another process
     last_error: Mapped[str] = mapped_column(Text, default="")
     ended_at: Mapped[datetime | None]
+    request_id: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    trace: Mapped[str | None] = mapped_column(String(60))
+    delivery: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class RegradeItem(Base):

@@ -100,7 +100,7 @@ def token_holder(
         actor = actor_of(session, token.user, scopes=scopes, via="api", request_id=request.state.request_id)
         touch = accounts.wants_touch(token, now)
     if touch:
-        with service.store.write() as session:
+        with service.store.write(shared=True) as session:
             accounts.touch(session, token.id, now)
     return Caller(actor=actor, service=service, request=request, now=now)
 

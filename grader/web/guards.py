@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from grader.errors import Refused, TooMany, TooSlow
 from grader.sandbox.child import clean_text
@@ -51,6 +52,7 @@ class Guard:
         state["arrived"] = datetime.now(UTC)
         state["address"] = address(scope, headers, self._service.proxies)
         started = time.perf_counter()
+        bind_contextvars(request_id=state["request_id"])  # in this request's task and the threads that work for it
         status, answered = 500, False
 
         async def answer(message: Message) -> None:
@@ -113,6 +115,7 @@ class Guard:
         log.info(
             "%s %s %d %.1f ms %s %s", scope["method"], path, status, 1000 * seconds, scope["state"]["address"],
             scope["state"]["request_id"],
+            extra={"method": scope["method"], "path": path, "status": status, "ms": round(1000 * seconds, 1)},
         )  # fmt: skip
 
 

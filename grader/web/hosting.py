@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from grader.events import Bus
+from grader.metrics import Measures
 from grader.queue import Queue
 from grader.sandbox.limits import Mode
 from grader.service import pace
@@ -47,6 +48,7 @@ class Service:
     requests_a_minute: int = 600
     metrics_token: str = ""
     advice: str = ""
+    measures: Measures = field(default_factory=Measures)  # of the gradings of this process
     absent: dict[str, str] = field(default_factory=dict)  # runtime -> why it is not there and what adds it
     _posture: tuple[float, Posture] | None = None
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from grader.cli_output import one_line, show
-from grader.cli_serve import OneLine
+from grader.logs import OneLine
 from grader.reports import CheckResult, Report, Status, Text, Worst
 from grader.service import exports
 from grader.service.exports import Shape

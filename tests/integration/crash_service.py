@@ -29,7 +29,8 @@ from sqlalchemy import func, select
 import grader.worker
 from grader.events import Bus
 from grader.grading import Engine
-from grader.queue.local import LocalQueue, worker_name
+from grader.queue.local import LocalQueue
+from grader.queue.names import worker_name
 from grader.sandbox.limits import SandboxConfig
 from grader.sandbox.pool import Sandbox
 from grader.service import submitting

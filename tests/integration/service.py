@@ -44,7 +44,8 @@ from grader import wording
 from grader.assignments import Assignment
 from grader.events import Bus
 from grader.grading import Engine
-from grader.queue.local import LocalQueue, worker_name
+from grader.queue.choosing import queue_of
+from grader.queue.names import worker_name
 from grader.reports import CheckResult, PartScore, Report, ReportStatus, Status, Text, Worst
 from grader.sandbox.limits import Mode
 from grader.service import accounts, publishing, recording, roster, submitting
@@ -58,6 +59,7 @@ from grader.store.states import Release, Role
 from grader.web import security
 from grader.web.hosting import Service
 from grader.worker import Worker
+from tests import databases
 
 PROJECT = Path(__file__).resolve().parents[2]
 PASSWORD = "twelve blue herons"  # of everybody
@@ -290,6 +292,7 @@ class Kit:
             server.force_exit = True
             thread.join(10)
         self.service.store.close()
+        databases.drop(self.service.store.url)
 
 
 def _fill_in_missing_pages() -> None:
@@ -308,12 +311,19 @@ def _fill_in_missing_pages() -> None:
 
 
 def make_kit(folder: Path, **options: Any) -> Kit:
-    """A new service with its database in this folder. options: of hosting.Service. Close it with `close()`."""
-    shutil.copy(_filled_database(), folder / "grader.sqlite")
-    store, engine, bus = Store(f"sqlite:///{folder / 'grader.sqlite'}"), FakeEngine(), Bus()
+    """A new service with its database in this folder, or a new one of PostgreSQL (`pytest --database postgresql`).
+
+    options: of hosting.Service. Close it with `close()`.
+    """
+    if databases.chosen() == databases.POSTGRESQL:
+        store = Store(databases.fresh(_fill))
+    else:
+        shutil.copy(_filled_database(), folder / "grader.sqlite")
+        store = Store(f"sqlite:///{folder / 'grader.sqlite'}")
+    engine, bus = FakeEngine(), Bus()
     service = Service(
         **{
-            "store": store, "queue": LocalQueue(store), "bus": bus, "catalogue": _catalogue(), "secret": b"s" * 32,
+            "store": store, "queue": queue_of(store), "bus": bus, "catalogue": _catalogue(), "secret": b"s" * 32,
             "hosts": frozenset({"127.0.0.1", "localhost"}), "uploads_a_minute": 10_000, "requests_a_minute": 1_000_000,
             **options,
         }
@@ -348,6 +358,13 @@ def _filled_database() -> Path:
     """A database with everybody in it, made once a process and copied for each kit."""
     path = _scratch() / "filled.sqlite"
     store = Store(f"sqlite:///{path}")
+    _fill(store)
+    store.backup(path.with_name("ready.sqlite"))
+    store.close()
+    return path.with_name("ready.sqlite")
+
+
+def _fill(store: Store) -> None:
     migrating.upgrade(store)
     now = datetime.now(UTC)
     password = accounts.hash_password(PASSWORD)
@@ -374,9 +391,6 @@ def _filled_database() -> Path:
         publishing.publish(session, SHELL, courses[OTHER_COURSE], catalogue, SUMS, rules, now)
         for course in courses.values():
             recording.make_rows(session, course.id, now)
-    store.backup(path.with_name("ready.sqlite"))
-    store.close()
-    return path.with_name("ready.sqlite")
 
 
 def _published(session: Any, name: str) -> Published:

@@ -94,15 +94,15 @@ def test_metrics(kit: Kit) -> None:
         kit.grade()
         page = root.get("/metrics").text
     after = samples(page)
-    assert before["grader_queue_jobs{state=queued}"] == 1
-    assert after["grader_queue_jobs{state=queued}"] == 0
+    assert before["grader_queue_jobs{runtime=numpy,state=queued}"] == 1
+    assert after["grader_queue_jobs{runtime=numpy,state=queued}"] == 0
     assert after["grader_gradings_total{reason=upload,status=graded}"] == 1
     assert after["grader_gradings_total{reason=reused,status=graded}"] == 1
     assert after["grader_gradings_total{reason=upload,status=not_gradable}"] == 1
     route = "method=GET,route=/api/v1/submissions/{id}"
     assert after[f"grader_http_request_seconds_count{{{route},status=200}}"] == 1
     assert after[f"grader_http_request_seconds_count{{{route},status=404}}"] == 1
-    assert "999999" not in page
+    assert "submissions/999999" not in page
     assert "/no/such" not in page
     assert after["grader_sandbox_mode{mode=A}"] == 0
 

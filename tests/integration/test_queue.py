@@ -1,4 +1,4 @@
-"""What every implementation of the Queue promises. QUEUES names them; today there is the one in SQLite."""
+"""What every implementation of the Queue promises, the one in SQLite and the one on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from grader.queue import Job as Taken
 from grader.queue import LeaseLost, Priority, Queue
-from grader.queue.local import LocalQueue, is_gone, worker_name
+from grader.queue.choosing import queue_of
+from grader.queue.distributed import DistributedQueue
+from grader.queue.local import LocalQueue
+from grader.queue.names import is_gone, worker_name
 from grader.service import publishing, roster
 from grader.service.access import SHELL
 from grader.service.catalogue import Catalogue
-from grader.store import migrating
 from grader.store.engine import Store
+from grader.store.listening import Listener
 from grader.store.models import Blob, Job, Submission, User
 from grader.store.states import JobState, SubmissionState
+from tests import databases
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOW = datetime.now(UTC)
-QUEUES: dict[str, Callable[[Store], Queue]] = {"local": LocalQueue}
 ME = worker_name()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/queue.sqlite3")
-    migrating.upgrade(store)
+    store = databases.new_store(tmp_path)
     with store.write() as session:
         course = publishing.make_course(session, SHELL, "dl", "Deep learning", "UTC", NOW)
         catalogue = Catalogue(PROJECT / "reference")
@@ -41,12 +43,18 @@ def store(tmp_path: Path) -> Iterator[Store]:
         roster.apply(session, SHELL, course, b"login,name\nada,Ada\nbob,Bob\ncy,Cy\n", NOW)
         session.add(Blob(digest="0" * 64, size=1, data=b"x"))
     yield store
-    store.close()
+    databases.end(store)
 
 
-@pytest.fixture(params=sorted(QUEUES))
-def queue(request: pytest.FixtureRequest, store: Store) -> Queue:
-    return QUEUES[request.param](store)
+@pytest.fixture
+def queue(store: Store) -> Iterator[Queue]:
+    listener = Listener(store) if store.is_postgresql else None
+    queue = queue_of(store, listener)
+    if listener is not None:
+        listener.start()
+    yield queue
+    if listener is not None:
+        listener.close()
 
 
 def put(
@@ -151,8 +159,7 @@ def test_a_worker_whose_lease_is_over_may_not_finish(store: Store, queue: Queue)
     submission = put(store, queue, "ada")
     slow = queue.take(ME, ["numpy"])
     assert slow is not None
-    with store.write() as session:
-        session.execute(update(Job).values(lease_until=NOW - timedelta(seconds=1)))
+    _fall_silent(store)
     quick = _take(queue)
     assert quick.submission_id == submission
     assert quick.attempt == 2
@@ -167,8 +174,7 @@ def test_a_worker_whose_lease_is_over_may_not_finish(store: Store, queue: Queue)
 def test_a_heartbeat_keeps_the_lease_and_tells_how_far_it_is(store: Store, queue: Queue) -> None:
     submission = put(store, queue, "ada")
     job = _take(queue)
-    with store.write() as session:
-        session.execute(update(Job).values(lease_until=NOW - timedelta(seconds=1)))
+    _fall_silent(store)
     queue.keep([job], {job.id: [{"id": "softmax", "status": "passed"}]})
     with store.read() as session:
         assert queue.progress(session, submission) == [{"id": "softmax", "status": "passed"}]
@@ -181,7 +187,7 @@ def test_a_heartbeat_keeps_the_lease_and_tells_how_far_it_is(store: Store, queue
 
 def test_the_job_of_a_process_that_is_gone_is_taken_at_once(store: Store, queue: Queue) -> None:
     submission = put(store, queue, "ada")
-    code = "from grader.queue.local import worker_name; print(worker_name())"
+    code = "from grader.queue.names import worker_name; print(worker_name())"
     gone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert is_gone(gone)
     assert not is_gone(ME)
@@ -201,7 +207,7 @@ def test_our_own_fault_is_tried_again_a_little_later(store: Store, queue: Queue)
         assert row.state is JobState.QUEUED
         assert row.last_error == "the sandbox could not start"
         assert row.run_after > NOW
-        row.run_after = NOW
+    databases.hurry(store)
     assert _take(queue).attempt == 2
 
 
@@ -261,14 +267,23 @@ def test_a_new_job_wakes_a_waiting_worker(store: Store, queue: Queue) -> None:
 
 def test_the_name_of_a_worker_tells_processes_apart() -> None:
     host, pid, started = ME.rsplit(":", 2)
-    assert (host, int(pid)) == (os.uname().nodename, os.getpid())
+    assert (host.partition("/")[0], int(pid)) == (os.uname().nodename, os.getpid())
     assert started.isdigit()
+
+
+def _fall_silent(store: Store) -> None:
+    """As when no worker was heard of for longer than it may be."""
+    with store.write() as session:
+        if store.is_postgresql:
+            session.execute(text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'"))
+        else:
+            session.execute(update(Job).values(lease_until=NOW - timedelta(seconds=1)))
 
 
 def _take(queue: Queue) -> Taken:
     """The next job; looks for lost ones however short ago it looked."""
-    if isinstance(queue, LocalQueue):
-        queue._looked = 0.0
+    assert isinstance(queue, LocalQueue | DistributedQueue)
+    queue._looked = 0.0
     job = queue.take(ME, ["numpy"])
     assert job is not None
     return job

@@ -23,7 +23,7 @@ import httpx
 import pytest
 from rich.cells import cell_len
 
-from grader.cli_serve import OneLine
+from grader.logs import OneLine
 
 PROJECT = Path(__file__).resolve().parents[2]
 STORIES = PROJECT / "submissions" / "numpy_autodiff"
@@ -303,7 +303,7 @@ class TestGrading:
         with serving.client(token_of(serving.folder, "ada", "submit")) as ada:
             waiting = hand_in(ada, "correct_compact")
             assert waiting.status_code == 202
-            working = start("worker", "--slots", "1", "--runtimes", "numpy")
+            working = start("worker", "--concurrency", "1", "--runtimes", "numpy")
             number = waiting.json()["id"]
             deadline = time.monotonic() + START_S
             while ada.get(f"/submissions/{number}").json()["state"] != "graded":

@@ -56,6 +56,7 @@ def test_every_constraint_has_a_name(store: Store) -> None:
         assert all(constraint["name"] for constraint in named), table
 
 
+@pytest.mark.sqlite
 def test_a_commit_survives_a_power_cut_and_rows_refer_to_rows(store: Store) -> None:
     with store.read() as session:
         names = ("journal_mode", "synchronous", "foreign_keys")
@@ -70,6 +71,7 @@ def add(store: Store, thing: Base) -> None:
         session.add(thing)
 
 
+@pytest.mark.sqlite
 def test_words_and_numbers_that_no_column_may_hold_are_refused(store: Store) -> None:
     add(store, user("ada"))
     with store.write() as session:
@@ -153,6 +155,7 @@ def test_times_are_utc_and_never_without_a_zone(store: Store) -> None:
         add(store, Course(name="x", title="x", timezone="UTC", created_at=datetime(2026, 3, 1)))
 
 
+@pytest.mark.sqlite
 def test_a_backup_made_while_somebody_writes_is_whole(store: Store, tmp_path: Path) -> None:
     add(store, user("ada"))
     with store.write() as session:
@@ -166,6 +169,7 @@ def test_a_backup_made_while_somebody_writes_is_whole(store: Store, tmp_path: Pa
     assert not (tmp_path / "copy.sqlite3-wal").exists()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("url", "said"),
     [("nonsense", "not an address"), ("sqlite://", "in memory"), ("oracle://x/y", "oracle is not known")],
@@ -186,6 +190,7 @@ def test_a_database_that_is_behind_or_ahead_is_refused(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.sqlite
 def test_a_locked_or_damaged_file_has_words(tmp_path: Path) -> None:
     path = tmp_path / "damaged.sqlite3"
     path.write_bytes(b"this is not a database" * 100)

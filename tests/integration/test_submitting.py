@@ -12,17 +12,18 @@ import pytest
 from sqlalchemy import func, select, update
 
 from grader.errors import Conflict, GraderError, Invalid, NotFound, TooLarge, TooMany
-from grader.queue.local import LocalQueue, worker_name
+from grader.queue.choosing import queue_of
+from grader.queue.names import worker_name
 from grader.reports import CheckResult, Report, ReportStatus, Status, Text
 from grader.service import publishing, recording, roster, submitting
 from grader.service.access import SHELL, Actor, actor_of
 from grader.service.catalogue import Catalogue
 from grader.service.publishing import Rules
 from grader.service.submitting import Accepted, Upload
-from grader.store import migrating
 from grader.store.engine import Store
 from grader.store.models import AuditEvent, Blob, Grade, Job, Published, StoredReport, Submission, User
 from grader.store.states import Counting, GradeStatus, SubmissionState
+from tests import databases
 
 PROJECT = Path(__file__).resolve().parents[2]
 OPEN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -37,7 +38,7 @@ class Course:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.queue = LocalQueue(store)
+        self.queue = queue_of(store)
         self.catalogue = Catalogue(PROJECT / "reference")
         self.assignment = self.catalogue.get("numpy_autodiff")
         with store.write() as session:
@@ -96,8 +97,7 @@ def report(score: float, status: ReportStatus, version: str) -> Report:
 
 @pytest.fixture
 def course(tmp_path: Path) -> Iterator[Course]:
-    store = Store(f"sqlite:///{tmp_path}/course.sqlite3")
-    migrating.upgrade(store)
+    store = databases.new_store(tmp_path)
     yield Course(store)
     store.close()
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -14,11 +13,12 @@ from sqlalchemy import select, update
 from grader.errors import StoreError
 from grader.events import Event, submission_topic
 from grader.queue import MOST_ATTEMPTS, Job
-from grader.queue.local import worker_name
+from grader.queue.names import worker_name
 from grader.store.models import Job as JobRow
 from grader.store.models import StoredReport
 from grader.store.models import Worker as WorkerRow
 from grader.store.states import GradeStatus, JobState, SubmissionState
+from tests import databases
 
 from .service import NUMPY, Kit, program
 
@@ -32,8 +32,7 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def due_now(kit: Kit) -> None:
     """Lets jobs that wait for their next try run at once."""
-    with kit.service.store.write() as session:
-        session.execute(update(JobRow).values(run_after=kit.service.now() - timedelta(seconds=1)))
+    databases.hurry(kit.service.store)
 
 
 def reports(kit: Kit) -> list[StoredReport]:

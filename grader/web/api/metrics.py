@@ -1,12 +1,16 @@
 """Numbers for Prometheus. Each application has a registry of its own, so that two in one process do not mix.
 
 What the database knows (the queue, gradings by workers of any process) is read when somebody asks; requests are counted
-here, by the template of their address: an address itself would make a new series for every submission.
+here, by the template of their address: an address itself would make a new series for every submission. What this
+process counts of its own gradings comes after it (see grader.metrics).
 """
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import threading
+from collections import Counter as Counted
 from collections.abc import Iterator
 
 from fastapi import FastAPI
@@ -15,12 +19,18 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import case, func, select
 
+from grader.assignments import RUNTIMES
+from grader.reports import ReportStatus
 from grader.sandbox.limits import Mode
-from grader.store.models import StoredReport
+from grader.service import pace
+from grader.store.models import Job, StoredReport
+from grader.store.states import JobState
 from grader.web.hosting import Service
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
+_REASONS = ("upload", "regrade", "reused")
+_SHOWN = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
 _making = threading.Lock()
 
 
@@ -38,6 +48,10 @@ class Metrics:
             "grader_gradings", "Gradings that ended, by how and why they were made: upload, regrade, reused.",
             ("status", "reason"), registry=self._registry,
         )  # fmt: skip
+        for status, why in itertools.product(ReportStatus, _REASONS):
+            self._gradings.labels(
+                status, why
+            )  # from 0 on: a rate does not see the first of a series that was not there
         self._lock = threading.Lock()
         with service.store.read() as session:
             self._last_report = session.scalar(select(func.max(StoredReport.id))) or 0
@@ -50,7 +64,7 @@ class Metrics:
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
         self._count_gradings()
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) + self._service.measures.text()
 
     def _count_gradings(self) -> None:
         """Adds the reports that were stored since the last look, by whatever process."""
@@ -70,7 +84,7 @@ class Metrics:
 
 
 class _Present(Collector):
-    """What holds at this moment."""
+    """What holds at this moment for the whole service: every web process of it says the same."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -80,19 +94,51 @@ class _Present(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        with self._service.store.read() as session:
-            depth = self._service.queue.depth(session)
-        jobs = GaugeMetricFamily("grader_queue_jobs", "Jobs by state.", labels=["state"])
-        for state, count in (("queued", depth.queued), ("running", depth.running), ("failed", depth.failed)):
-            jobs.add_metric([state], count)
+        service = self._service
+        with service.store.read() as session:
+            oldest_s = service.queue.depth(session).oldest_s
+            counts = {
+                (state, runtime): count
+                for state, runtime, count in session.execute(
+                    select(Job.state, Job.runtime, func.count())
+                    .where(Job.state.in_(_SHOWN))
+                    .group_by(Job.state, Job.runtime)
+                )
+            }
+            workers = pace.living(session, service.now())
+        runtimes = sorted({*RUNTIMES, *(runtime for _, runtime in counts)})  # shown though nothing waits for them
+        jobs = GaugeMetricFamily("grader_queue_jobs", "Jobs by state and runtime.", labels=["state", "runtime"])
+        for state in _SHOWN:
+            for runtime in runtimes:
+                jobs.add_metric([str(state), runtime], counts.get((state, runtime), 0))
         yield jobs
-        yield GaugeMetricFamily("grader_queue_oldest_seconds", "Age of the oldest job that waits.", depth.oldest_s)
-        posture = self._service.posture()
-        yield GaugeMetricFamily("grader_workers", "Workers that are alive.", posture.workers)
-        modes = GaugeMetricFamily("grader_sandbox_mode", "1 for the weakest mode of the workers.", labels=["mode"])
-        for mode in Mode:
-            modes.add_metric([str(mode)], float(posture.mode is mode))
-        yield modes
+        yield GaugeMetricFamily("grader_queue_oldest_seconds", "Age of the oldest job that waits.", oldest_s)
+        alive = GaugeMetricFamily(
+            "grader_workers",
+            "Workers that are alive, by the mode of their sandbox; none: without one.",
+            labels=["mode"],
+        )
+        modes = Counted(worker.mode or "none" for worker in workers)
+        for mode in (*map(str, Mode), "none"):
+            alive.add_metric([mode], modes[mode])
+        yield alive
+        slots = sum(int(worker.detail.get("slots", 1)) for worker in workers)
+        yield GaugeMetricFamily("grader_slots", "Gradings that living workers can do at once.", slots)
+        weakest = service.posture().mode
+        posture = GaugeMetricFamily("grader_sandbox_mode", "1 for the weakest mode of the workers.", labels=["mode"])
+        for each in Mode:
+            posture.add_metric([str(each)], float(weakest is each))
+        yield posture
+        yield from _disk(service)
+
+
+def _disk(service: Service) -> Iterator[Metric]:
+    """Room on the disk of the database, where that is a file of this machine."""
+    file = service.store.file
+    if file is not None:
+        usage = shutil.disk_usage(file.parent)
+        yield GaugeMetricFamily("grader_disk_free_bytes", "Room on the disk of the database.", usage.free)
+        yield GaugeMetricFamily("grader_disk_bytes", "Size of the disk of the database.", usage.total)
 
 
 def metrics_of(app: FastAPI) -> Metrics:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Response
 from starlette.concurrency import run_in_threadpool
 
+from grader import telemetry
 from grader.reports import Language
 from grader.service import access, showing, submitting
 from grader.service.access import Scope
@@ -101,11 +102,12 @@ async def hand_in(
 
 
 def _accept(who: Caller, course: str, name: str, upload: Upload, key: str | None) -> tuple[int, bool]:
-    with who.service.store.write() as session:
+    with who.service.store.write(student=who.actor.user_id) as session:
         published = access.published(session, who.actor, course, name)
         accepted = submitting.accept(
             session, who.service.queue, who.actor, published, who.service.catalogue.get(published.name), upload,
             now=who.service.now(), received_at=who.arrived, uploads_a_minute=who.service.uploads_a_minute, key=key,
+            trace=telemetry.current(),
         )  # fmt: skip
         return accepted.submission.id, accepted.repeated
 

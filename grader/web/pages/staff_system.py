@@ -58,6 +58,7 @@ def show_system(who: Visitor) -> Response:
             select(Job).where(Job.state == JobState.FAILED).order_by(Job.id.desc()).limit(_FAILED)
         ).all()
         workers = session.scalars(select(Worker).order_by(Worker.name)).all()
+        time = pace.clock(session, who.now)
     examined = _examined(workers)
     page = SystemPage(
         queued=depth.queued,
@@ -83,7 +84,7 @@ def show_system(who: Visitor) -> Response:
                 slots=int(w.detail.get("slots", 1)),
                 started_at=w.started_at,
                 seen_at=w.seen_at,
-                alive=pace.alive(w, who.now),
+                alive=pace.alive(w, time),
             )
             for w in workers
         ),

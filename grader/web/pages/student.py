@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
+from grader import telemetry
 from grader.assignments import Assignment
 from grader.errors import Conflict, Invalid, NotFound, Refused, TooLarge, TooMany
 from grader.reports import Language, Report
@@ -110,7 +111,7 @@ async def hand_in(who: Visitor, course: str, name: str, form: Form) -> Response:
 
 def _accept(who: Caller, course: str, name: str, upload: Upload) -> int:
     sheet = _open_sheet(who, course, name)
-    with who.service.store.write() as session:
+    with who.service.store.write(student=who.actor.user_id) as session:
         accepted = submitting.accept(
             session,
             who.service.queue,
@@ -121,6 +122,7 @@ def _accept(who: Caller, course: str, name: str, upload: Upload) -> int:
             now=who.service.now(),
             received_at=who.arrived,
             uploads_a_minute=who.service.uploads_a_minute,
+            trace=telemetry.current(),
         )
         return accepted.submission.id
 

@@ -1,0 +1,263 @@
+"""The queue on PostgreSQL, for workers of any number of machines: Procrastinate hands the jobs out.
+
+Each row of `jobs` has a job of Procrastinate beside it, made, taken and ended by the same transactions as the row: so
+there is never one without the other, and the report of a grading is stored by the transaction that ends its job.
+Procrastinate gives what is hard to get right: one worker a job (SKIP LOCKED), the lock of a student, heartbeats, jobs
+of workers that fell silent, waking workers by NOTIFY. The order is the one of the local queue, put into one number.
+
+Times are the database's, so that a worker with a wrong clock loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from procrastinate import App, SyncPsycopgConnector, exceptions
+from procrastinate import jobs as deliveries
+from procrastinate.sql import queries
+from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from grader.errors import StoreError
+from grader.queue import Job, LeaseLost, Priority
+from grader.queue.names import is_gone
+from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
+from grader.reports import Json
+from grader.store.engine import Store, after_commit
+from grader.store.listening import Listener
+from grader.store.models import Job as Row
+from grader.store.states import JobState
+
+log = logging.getLogger("grader")
+
+TASK: Final = "grade"
+SILENT_S = 30.0  # a worker that has not been heard of for so long has lost its jobs
+FREED = "grader_job_freed"  # NOTIFY: a job ended, so that another one of its student may start
+_INSERTED = "procrastinate_any_queue_v1"
+_BEAT_S = 5.0
+_LOOK_FOR_LOST_S = 1.0
+_POLL_S = 1.0  # jobs that are tried again later wake nobody
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_SPAN_S = 500_000_000  # of each priority, in one number of 32 bits: enough until 2041
+_CLASSES: Final = tuple(sorted(Priority))
+
+
+class DistributedQueue(JobRows):
+    """The Queue over a Store that is PostgreSQL. Thread-safe. listener: wakes `wait`; without one it only polls."""
+
+    def __init__(self, store: Store, listener: Listener | None = None, *, silent_s: float = SILENT_S) -> None:
+        self._store, self._silent_s = store, silent_s
+        self._app = App(connector=SyncPsycopgConnector())  # never opened: it works on the connections it is given
+        self._woken = threading.Condition()
+        self._wakes = 0
+        self._looked = 0.0
+        self._workers: dict[str, int] = {}  # Procrastinate's number of each worker of this process
+        self._beaten: dict[str, float] = {}
+        self._lock = threading.Lock()
+        if listener is not None:
+            listener.on(_INSERTED, self._wake, missed=self._wake)
+            listener.on(FREED, self._wake)
+
+    # Putting in ----------------------------------------------------------------------------------------------------
+
+    def put(
+        self, session: Session, *, submission_id: int, user_id: int, runtime: str, priority: Priority, now: datetime,
+        version: str = "", regrade_id: int | None = None, request_id: str = "", trace: str | None = None,
+    ) -> None:  # fmt: skip
+        row = new_row(
+            session, submission_id=submission_id, user_id=user_id, runtime=runtime, priority=priority, now=now,
+            version=version, regrade_id=regrade_id, request_id=request_id, trace=trace,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        self._defer(session, [row])
+        after_commit(session, self._wake)
+
+    def put_many(
+        self, session: Session, jobs: Iterable[tuple[int, int]], *, runtime: str, regrade_id: int, now: datetime,
+        version: str = "", request_id: str = "",
+    ) -> None:  # fmt: skip
+        rows = [
+            new_row(
+                session, submission_id=submission_id, user_id=user_id, runtime=runtime, priority=Priority.REGRADE,
+                now=now, version=version, regrade_id=regrade_id, request_id=request_id, trace=None,
+            )
+            for submission_id, user_id in jobs
+        ]  # fmt: skip
+        session.add_all(rows)
+        session.flush()
+        self._defer(session, rows)
+        after_commit(session, self._wake)
+
+    def _defer(self, session: Session, rows: Sequence[Row]) -> None:
+        """Hands rows over to Procrastinate on the session's own connection.
+
+        The lock is of a student and a runtime: a job whose runtime no worker has must not hold up the others.
+        """
+        made = [
+            deliveries.Job(
+                id=None, task_name=TASK, queue=row.runtime, lock=f"student:{row.user_id}:{row.runtime}",
+                queueing_lock=None, priority=turn(Priority(row.priority), row.fair_at), task_kwargs={"job": row.id},
+            )
+            for row in rows
+        ]  # fmt: skip
+        connection = session.connection().connection.driver_connection
+        try:
+            done = self._app.job_manager.batch_defer_jobs(made, connection=connection)
+        except exceptions.ConnectorException as error:
+            raise StoreError(f"the database cannot be used now: {error.__cause__ or error}") from error
+        for row, job in zip(rows, done, strict=True):
+            row.delivery = job.id
+        session.flush()
+
+    def cancel(self, session: Session, *, regrade_id: int, now: datetime) -> None:
+        waiting = (Row.regrade_id == regrade_id, Row.state == JobState.QUEUED)
+        session.execute(select(func.procrastinate_cancel_job_v1(Row.delivery, False, True)).where(*waiting)).all()
+        session.execute(update(Row).where(*waiting).values(state=JobState.DONE, ended_at=now))
+
+    # Taking and ending ---------------------------------------------------------------------------------------------
+
+    def take(self, worker: str, runtimes: Sequence[str]) -> Job | None:
+        self._take_back_lost()
+        number = self._number(worker)
+        try:
+            with self._store.write(shared=True) as session:
+                found = _ask(session, "fetch_job", queues=list(runtimes), worker_id=number)
+                if found["id"] is None:
+                    return None
+                row = session.get_one(Row, found["args"]["job"])
+                now = datetime.now(UTC)
+                until = now + timedelta(seconds=self._silent_s)
+                return begin(session, row, worker=worker, lease=secrets.token_hex(16), now=now, until=until)
+        except IntegrityError:  # another worker was quicker, or we were silent so long that we were struck off the list
+            with self._lock:
+                self._workers.pop(worker, None)
+            return None
+
+    def wait(self, timeout_s: float) -> None:
+        with self._woken:
+            seen = self._wakes
+            self._woken.wait_for(lambda: self._wakes != seen, min(timeout_s, _POLL_S))
+
+    def keep(self, jobs: Sequence[Job], progress: Mapping[int, list[Json]]) -> None:
+        with self._store.write(shared=True) as session:
+            for job in jobs:
+                session.execute(
+                    update(Row)
+                    .where(Row.id == job.id, Row.lease == job.lease, Row.state == JobState.RUNNING)
+                    .values(progress=progress.get(job.id))
+                )
+            for number in self._workers.values():
+                _ask(session, "update_heartbeat", worker_id=number)
+
+    def finish(self, session: Session, job: Job, now: datetime, *, failed: bool = False) -> None:
+        row = _held(session, job)
+        if row is None:
+            raise LeaseLost(f"job {job.id} is not ours any more")
+        end(row, now, failed=failed)
+        status = deliveries.Status.FAILED if failed else deliveries.Status.SUCCEEDED
+        _ask(session, "finish_job", job_id=row.delivery, status=status.value, delete_job=True)  # the row says it all
+        session.execute(select(func.pg_notify(FREED, "")))
+        after_commit(session, self._wake)
+
+    def retry(self, job: Job, error: str) -> None:
+        self._return(job, error=error, delay=delay_s(job.attempt), attempts=job.attempt)
+
+    def give_back(self, job: Job, *, after_s: float = 0.0) -> None:
+        self._return(job, error="", delay=after_s, attempts=job.attempt - 1)
+
+    def _return(self, job: Job, *, error: str, delay: float, attempts: int) -> None:
+        with self._store.write(shared=True) as session:
+            row = _held(session, job)
+            if row is not None:
+                _put_back(session, row, error=error, delay=delay, attempts=attempts)
+                after_commit(session, self._wake)
+
+    # Workers that live and workers that do not ---------------------------------------------------------------------
+
+    def _number(self, worker: str) -> int:
+        """Procrastinate's number of a worker, whose heart beats here as long as it looks for jobs."""
+        with self._lock:
+            number = self._workers.get(worker)
+            if number is not None and time.monotonic() - self._beaten[worker] < _BEAT_S:
+                return number
+            with self._store.write(shared=True) as session:
+                if number is None:
+                    number = int(_ask(session, "register_worker")["worker_id"])
+                else:
+                    _ask(session, "update_heartbeat", worker_id=number)
+            self._workers[worker], self._beaten[worker] = number, time.monotonic()
+            return number
+
+    def _take_back_lost(self) -> None:
+        """Frees jobs of workers that are silent for too long, or whose process is gone from this machine."""
+        with self._lock:
+            if time.monotonic() - self._looked < _LOOK_FOR_LOST_S:
+                return
+            self._looked = time.monotonic()
+        with self._store.read() as session:
+            running = session.scalars(select(Row).where(Row.state == JobState.RUNNING)).all()
+            if not running:
+                return
+            stalled = _ask_all(
+                session, "select_stalled_jobs_by_heartbeat", queue=None, task_name=TASK,
+                seconds_since_heartbeat=self._silent_s,
+            )  # fmt: skip
+        silent = {found["id"] for found in stalled}
+        lost = {row.id: row.lease for row in running if row.delivery in silent or is_gone(row.worker)}
+        if not lost:
+            return
+        with self._store.write(shared=True) as session:
+            question = select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)
+            for row in session.scalars(question.with_for_update(skip_locked=True)):
+                if row.lease == lost[row.id]:
+                    _put_back(session, row, error="the worker was lost", delay=0.0, attempts=row.attempts)
+                    log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
+
+    def _wake(self, _: str = "") -> None:
+        with self._woken:
+            self._wakes += 1
+            self._woken.notify_all()
+
+
+def turn(priority: Priority, fair_at: datetime) -> int:
+    """The number that Procrastinate sorts by, larger first: the priority's class, then the second of the turn."""
+    second = min(max(0, int((fair_at - _EPOCH).total_seconds())), _SPAN_S - 1)
+    return -(_CLASSES.index(priority) * _SPAN_S + second)
+
+
+def _held(session: Session, job: Job) -> Row | None:
+    """The job's row, locked, as long as it is ours."""
+    return session.scalar(
+        select(Row)
+        .where(Row.id == job.id, Row.lease == job.lease, Row.state == JobState.RUNNING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def _put_back(session: Session, row: Row, *, error: str, delay: float, attempts: int) -> None:
+    now = session.execute(select(func.now())).scalar_one()
+    run_after = now + timedelta(seconds=delay)
+    back(session, row, error=error, run_after=run_after, attempts=attempts)
+    _ask(
+        session, "retry_job", job_id=row.delivery, retry_at=run_after, new_priority=None, new_queue_name=None,
+        new_lock=None,
+    )  # fmt: skip
+    session.execute(select(func.pg_notify(FREED, "")))
+
+
+def _ask(session: Session, name: str, **parameters: Any) -> RowMapping:
+    """One of Procrastinate's own statements, in the session's transaction: its first row."""
+    return session.connection().exec_driver_sql(queries[name], parameters).mappings().one()
+
+
+def _ask_all(session: Session, name: str, **parameters: Any) -> Sequence[RowMapping]:
+    return session.connection().exec_driver_sql(queries[name], parameters).mappings().all()

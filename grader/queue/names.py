@@ -1,0 +1,35 @@
+"""The names of workers: a worker is a process, so that others on its machine can tell whether it still lives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def worker_name() -> str:
+    """This process: host:pid:start. The host of a container has the number of its process namespace behind it, since
+    several containers may carry the name of one host."""
+    return f"{_host()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_gone(worker: str | None) -> bool:
+    """Whether a worker was a process of this machine that has ended; False when that cannot be known."""
+    host, _, rest = (worker or "").rpartition(":")[0].rpartition(":")
+    started = (worker or "").rpartition(":")[2]
+    if host != _host() or not rest.isdigit():
+        return False
+    return _started(int(rest)) != started
+
+
+def _host() -> str:
+    namespace = os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc/self/ns/pid") else 0
+    return f"{os.uname().nodename[:60]}/{namespace:x}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's clock ticks; empty when there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
