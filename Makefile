@@ -2,7 +2,7 @@
 # make setup      both environments, from a Python 3.11 to 3.13 with pip, and nothing else
 # make grade      FILE=... ASSIGNMENT=...
 # make serve      a working course at http://127.0.0.1:8000, sign-in links printed; ARGS="--port 8001"
-# make smoke      every story of submissions/ through a service of its own
+# make smoke      every story of submissions/ through a service of its own; make smoke-postgres: on PostgreSQL
 # make load       the service under load, and queries on a million reports; several minutes
 # make chaos      faults at random moments under load, on PostgreSQL and SQLite, and what was lost; half an hour
 # make bench-peers   other graders on the same six items; ten minutes, and 2 GB in build/peers the first time
@@ -18,7 +18,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 SERVICE := .venv/.installed
 RUNNER := .venv-runner/.installed
 
-.PHONY: all setup lint types test test-postgres test-containers chaos bench-peers bench-growth grade prove serve worker smoke bench load browser screenshots lock clean
+.PHONY: all setup lint types test test-postgres smoke-postgres test-containers chaos bench-peers bench-growth grade prove serve worker smoke bench load browser screenshots lock clean
 all: lint types test
 
 setup: $(SERVICE) $(RUNNER)
@@ -48,11 +48,13 @@ lint: $(SERVICE)
 types: $(SERVICE)
 	$(BIN)/mypy
 
+# Files beside each other, a test file in one process: JOBS=0 runs all in one.
+JOBS ?= 2
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-postgres: setup
-	$(BIN)/pytest --database postgresql $(ARGS) tests/integration tests/attacks
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --database postgresql $(ARGS) tests/integration tests/attacks
 
 test-containers: setup
 	$(BIN)/pytest tests/containers $(ARGS)
@@ -71,6 +73,9 @@ worker: setup
 
 smoke: setup
 	@$(BIN)/grader smoke $(ARGS)
+
+smoke-postgres: setup
+	@$(BIN)/python -m tests.postgres $(BIN)/grader smoke --database {database} $(ARGS)
 
 bench: setup
 	$(BIN)/python benchmarks/grading.py

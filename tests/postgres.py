@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -141,6 +142,13 @@ class Server:
         return command
 
 
+def main(arguments: list[str]) -> int:
+    """python -m tests.postgres COMMAND...: runs it with {database} as the address of a new database."""
+    server = running()
+    url = server.database()
+    return subprocess.run([word.replace("{database}", url) for word in arguments], check=False).returncode
+
+
 @functools.cache
 def running() -> Server:
     """The one server of this process."""
@@ -157,3 +165,7 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
