@@ -8,7 +8,7 @@
 # make bench-peers   other graders on the same six items; ten minutes, and 2 GB in build/peers the first time
 # make bench-growth  cost by checks, submissions and workers, and a plan for a deadline; ten minutes
 # make test-postgres    the service's tests once more on PostgreSQL (Debian: apt-get install postgresql)
-# make test-containers  image and compose file for real, with a Docker engine of its own (docker.io, debootstrap)
+# make test-containers  image and compose file for real, with a Docker engine of its own (docker.io, docker-compose, debootstrap)
 # make browser    what the browser tests need from npm (Chromium comes from your system)
 # make screenshots  every page in both languages, wide and narrow, to build/screenshots
 PYTHON ?= python3

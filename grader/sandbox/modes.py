@@ -69,5 +69,8 @@ def advise(reasons: str) -> str:
     if most.exists() and most.read_text().strip() == "0":
         return "Run: sudo sysctl -w user.max_user_namespaces=15000"
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        return "Start the container with: --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        return (
+            "Start the container with: --security-opt seccomp=deploy/seccomp/worker.json "
+            "--security-opt apparmor=unconfined"
+        )
     return "Grader needs Linux 5.13 or newer with user namespaces, seccomp and Landlock; see: grader doctor"
