@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from tests.postgres import Server
+
 from .processes import Supervised, below, children, kill, words
 from .scene import Scene
 from .students import Students
@@ -24,6 +26,7 @@ _PAUSE_S = (34.0, 38.0)  # beyond the 30 s after which a silent worker's submiss
 _SHORT_PAUSE_S = (6.0, 15.0)  # within them: what it was doing is finished by itself
 _SKEWS_S = (-3600, -120, -20, 20, 120, 3600)
 _FEW_DESCRIPTORS = 12
+_SEGMENTS = 12  # of the journal; so many PostgreSQL keeps ready at most, see scene.Scene._tune
 
 
 @dataclass
@@ -186,11 +189,20 @@ def cut_off_clients(chaos: Chaos) -> float:
 def fill_disk(chaos: Chaos) -> float:
     """The disk of the database is full for two to three seconds. The server is started again if that ended it."""
     with chaos.scene.disk.full():
+        if chaos.scene.server is not None and chaos.luck.random() < 0.5:
+            _use_up_journal(chaos.scene.server)
         chaos.lasting(_FULL_S)
     ended = time.monotonic()
     if chaos.scene.server is not None:
         chaos.scene.server.start()
     return ended
+
+
+def _use_up_journal(server: Server) -> None:
+    """Until there is no room for PostgreSQL's journal either, which ends every one of its processes (PANIC)."""
+    with contextlib.suppress(psycopg.Error), psycopg.connect(server.dsn("chaos"), autocommit=True) as connection:
+        for _ in range(_SEGMENTS):
+            connection.execute("SELECT pg_logical_emit_message(true, 'chaos', 'full'), pg_switch_wal()")
 
 
 # What is done ------------------------------------------------------------------------------------------------------
@@ -219,12 +231,18 @@ def impossible(scene: Scene) -> dict[str, str]:
     return found | ({} if scene.skewable else {"clock skewed": "there is no C compiler (cc)"})
 
 
-def plan(scene: Scene, count: int, luck: random.Random, *, short: bool = False) -> list[tuple[str, Fault]]:
-    """So many faults, every kind about as often, in random order. short: without those that last long."""
+def plan(
+    scene: Scene, count: int, luck: random.Random, *, short: bool = False, only: str = ""
+) -> list[tuple[str, Fault]]:
+    """So many faults, every kind about as often, in random order. short: without those that last long. only: those
+    with this in their name."""
     kinds = EVERYWHERE | (WITH_A_SERVER if scene.server is not None else {})
     kinds = {name: fault for name, fault in kinds.items() if name not in impossible(scene)}
-    pauses = [item for item in PAUSES.items() if not (short and item[1] is pause_worker)]
-    chosen = pauses * max(1, count // 40)
-    chosen += [list(kinds.items())[n % len(kinds)] for n in range(count - len(chosen))]
+    pauses = [item for item in PAUSES.items() if not (short and item[1] is pause_worker)] * max(1, count // 40)
+    if only:
+        kinds, pauses = {name: fault for name, fault in (kinds | PAUSES).items() if only in name}, []
+        if not kinds:
+            raise SystemExit(f"no fault that can be done here has {only!r} in its name")
+    chosen = pauses + [list(kinds.items())[n % len(kinds)] for n in range(count - len(pauses))]
     luck.shuffle(chosen)
     return chosen
