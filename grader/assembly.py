@@ -29,7 +29,7 @@ from grader.errors import GraderError, SandboxUnavailable, UsageError
 from grader.events import Bus
 from grader.grading import Engine, keep_what_is_loaded
 from grader.metrics import Measures
-from grader.queue.choosing import queue_of
+from grader.queue.choosing import periodic_of, queue_of
 from grader.queue.names import is_gone, worker_name
 from grader.sandbox.limits import Mode, SandboxConfig
 from grader.sandbox.modes import advise
@@ -38,13 +38,14 @@ from grader.service.catalogue import Catalogue
 from grader.store.engine import Store
 from grader.store.models import Published
 from grader.store.models import Worker as WorkerRow
+from grader.upkeep import TASKS, SelfTest
 from grader.worker import Worker
 
 log = logging.getLogger("grader")
 
 EVENTS = "grader_events"  # NOTIFY: what pages are told of, from process to process
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-STOP_S = 8.0  # from the signal to the end; container engines kill after ten
+STOP_S = 8.0  # of `grader serve`, from the signal to the end; container engines kill after ten
 _REQUESTS_S = 5
 _BACKLOG = 1024
 
@@ -97,13 +98,15 @@ class Parts:
 class Grading:
     """Grades jobs of these runtimes. Raises SandboxError when this machine gives no isolation, or one too weak.
 
-    exposed: in words, what makes mode C too weak here; empty where it may be used. slots: gradings at once.
+    exposed: in words, what makes mode C too weak here; empty where it may be used. slots: gradings at once. grace_s:
+    how long a stop waits for the gradings that run, before it gives them back.
     """
 
     def __init__(
-        self, parts: Parts, config: SandboxConfig, runtimes: Sequence[str], slots: int, *, exposed: str = ""
+        self, parts: Parts, config: SandboxConfig, runtimes: Sequence[str], slots: int, *, exposed: str = "",
+        grace_s: float = STOP_S,
     ) -> None:  # fmt: skip
-        self._parts = parts
+        self._parts, self._grace_s = parts, grace_s
         self._sandbox = Sandbox(config)
         self._engine = Engine(self._sandbox, parts.secret)
         try:
@@ -117,6 +120,8 @@ class Grading:
             store=parts.store, queue=parts.queue, engine=self._engine, catalogue=parts.catalogue, bus=parts.bus,
             name=worker_name(), runtimes=list(runtimes), slots=slots, measures=parts.measures,
         )  # fmt: skip
+        self._self_test = SelfTest(lambda: examine(self._sandbox.config), self._worker, self.mode)
+        self._periodic = periodic_of(parts.store, TASKS, self._worker.name, self._self_test.ask)
         parts.measures.watch(self._sandbox.tally)
         self._stopper: threading.Thread | None = None
         self._closing = threading.Event()
@@ -128,6 +133,7 @@ class Grading:
     def start(self) -> None:
         """Takes jobs from now on; what is published gets warm meanwhile, then the sandbox is examined."""
         self._worker.start()
+        self._periodic.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def _warm_up(self) -> None:
@@ -144,19 +150,21 @@ class Grading:
             log.info("%s is warm after %.1f s", assignment.name, time.perf_counter() - began)
         keep_what_is_loaded()
         if not self._closing.is_set():
-            self._worker.examined = examine(self._sandbox.config).to_json()
+            self._self_test.start()
 
     def begin_to_stop(self) -> None:
         """Takes no more jobs; returns at once."""
         if self._stopper is None:
             self._closing.set()
-            self._stopper = threading.Thread(target=self._worker.stop, args=(STOP_S,), name="stop", daemon=True)
+            self._self_test.close()
+            self._stopper = threading.Thread(target=self._worker.stop, args=(self._grace_s,), name="stop", daemon=True)
             self._stopper.start()
 
     def close(self) -> None:
         """Waits until what runs is finished or given back, then ends the sandbox."""
         self.begin_to_stop()
         assert self._stopper is not None
+        self._periodic.close()
         self._stopper.join()
         self._engine.close()
         self._sandbox.close()
@@ -233,6 +241,12 @@ def is_loopback(host: str) -> bool:
 def address_of(sock: socket.socket, host: str) -> str:
     """How a browser on this machine reaches a socket: http://127.0.0.1:8000."""
     return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+
+
+def longest_check_s(catalogue: Catalogue, runtimes: Sequence[str]) -> float:
+    """What the slowest check of these runtimes may take, in seconds of wall time."""
+    found = [catalogue.get(name) for name in catalogue.names]
+    return max((c.limits.wall_s for a in found if a.runtime in runtimes for c in a.checks), default=0.0)
 
 
 def installed(catalogue: Catalogue, absent: Mapping[str, str]) -> list[str]:

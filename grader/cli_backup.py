@@ -1,17 +1,20 @@
-"""`grader backup` and `grader restore`: a copy of everything the service keeps, made while it runs, and put back."""
+"""`grader backup`, `restore`, `verify`, `move`: everything the service keeps, copied, put back, read again, moved."""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader import terminal
 from grader.errors import UsageError
 from grader.settings import read_settings
+
+if TYPE_CHECKING:
+    from grader.store.verifying import Contents
 
 app = typer.Typer()
 
@@ -54,3 +57,48 @@ def restore(
         typer.confirm("Go on?", abort=True)
     kept = installation.restore(file, settings.database, datetime.now(UTC))
     out.print("Restored." if kept is None else f"Restored. The database as it was: {kept}", soft_wrap=True)
+
+
+@app.command()
+def verify() -> None:
+    """Read every upload and every report of the database, SQLite or PostgreSQL, and compare them with what was stored.
+
+    Also while the service runs. Exit code 4 and the name of the first that is damaged.
+    """
+    from grader import installation
+    from grader.store import migrating, verifying
+
+    store = installation.open_store(read_settings().database)
+    with installation.in_use(store):
+        migrating.require_newest(store)
+        if store.file is not None:
+            installation.check(store.file, contents=False)
+        found = verifying.verify(store)
+    store.close()
+    terminal.console().print(_counted(found), soft_wrap=True)
+
+
+@app.command()
+def move(file: Annotated[Path, typer.Argument(help="The SQLite database to move.")]) -> None:
+    """Copy a whole SQLite database into the empty PostgreSQL database of GRADER_DATABASE_URL, and compare the two.
+
+    Stop the service first. The file stays as it is. Exit code 2 while something uses the file, or when the database is
+    not empty; then nothing was copied.
+    """
+    from grader import installation, moving
+    from grader.store.engine import Store
+
+    installation.check(file, contents=False)
+    target = installation.open_store(read_settings().database)
+    source = Store(f"sqlite:///{file.resolve()}")
+    with installation.alone(file, "so that nothing is handed in meanwhile"):
+        found = moving.move(source, target)
+        source.close()
+    target.close()
+    out = terminal.console()
+    out.print(f"Moved to {target.place}. {_counted(found)}", soft_wrap=True)
+    out.print(f"{file} was only read. Do not serve it any more.", soft_wrap=True)
+
+
+def _counted(found: Contents) -> str:
+    return f"Uploads: {found.uploads}, reports: {found.reports}; each is what was stored."

@@ -74,7 +74,7 @@ def serve(
         grading = None
         if settings.slots:
             exposed = "" if loopback else f"{host} is reached by other machines"
-            grading = grading_for(settings, parts, settings.slots, (), exposed=exposed)
+            grading = grading_for(settings, parts, settings.slots, (), exposed=exposed, grace_s=assembly.STOP_S)
             stack.callback(grading.close)
         address = assembly.address_of(sock, host)
         installation.keep_address(parts.store, settings.public_url or address)
@@ -108,8 +108,8 @@ def worker(
 ) -> None:
     """Grade what comes in, beside a `grader serve`: on this machine, or on any with the same PostgreSQL database.
 
-    SIGTERM or Ctrl-C: takes no more, finishes what it has, ends with exit code 0. 2: wrong usage, or there is no
-    database. 5: no sandbox of the needed strength here.
+    SIGTERM or Ctrl-C: takes no more, finishes what it has within the time of the longest check, exit code
+    0. 2: wrong usage, or there is no database. 5: no sandbox of the needed strength here.
     """
     settings = read_settings()
     start_log(settings)
@@ -210,9 +210,13 @@ def service_of(settings: Settings, parts: Parts) -> Service:
 
 
 def grading_for(
-    settings: Settings, parts: Parts, slots: int, wanted: tuple[str, ...], *, exposed: str | None = None
-) -> Grading:
-    """Grading of the wanted runtimes, all by default. exposed: see Grading; none: as the settings say."""
+    settings: Settings, parts: Parts, slots: int, wanted: tuple[str, ...], *, exposed: str | None = None,
+    grace_s: float | None = None,
+) -> Grading:  # fmt: skip
+    """Grading of the wanted runtimes, all by default. exposed: see Grading; none: as the settings say.
+
+    grace_s: for gradings that run at a stop; none: what the longest check may take.
+    """
     from grader import assembly
 
     absent = absent_runtimes(settings, parts)
@@ -226,7 +230,9 @@ def grading_for(
     if exposed is not None:
         config = assembly.with_consent(config)
     runtimes = wanted or tuple(assembly.installed(parts.catalogue, absent))
-    return assembly.Grading(parts, config, runtimes, slots, exposed=exposed or "")
+    if grace_s is None:
+        grace_s = max(assembly.STOP_S, assembly.longest_check_s(parts.catalogue, runtimes))
+    return assembly.Grading(parts, config, runtimes, slots, exposed=exposed or "", grace_s=grace_s)
 
 
 def first_steps(settings: Settings, parts: Parts, *, demo: bool) -> list[Invitation]:

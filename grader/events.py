@@ -55,7 +55,7 @@ class Bus:
         """An event of another process. What is no event is passed over: anybody with the database may notify."""
         try:
             origin, topic, kind, data = json.loads(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return
         if origin != self._origin and isinstance(topic, str) and isinstance(kind, str) and isinstance(data, dict):
             self._tell(topic, Event(kind=kind, data=data))

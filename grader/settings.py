@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(PROJECT / "var", description="Folder of the service's database. Made when it is not there.")
     database_url: str = Field(
         "",
-        description="Address of the database; empty for SQLite in the data folder (sqlite:///FILE). For several machines "
-        "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE: rows, queue and events go there.",
+        description="Address of the database; empty for SQLite in the data folder (sqlite:///FILE). For several "
+        "machines postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE: rows, queue and events go there.",
     )
     host: str = Field("127.0.0.1", description="Address that `grader serve` listens at.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(

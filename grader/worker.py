@@ -66,18 +66,21 @@ class Worker:
     slots: int = 2
     measures: Measures = field(default_factory=Measures)
     examined: dict[str, Json] = field(default_factory=dict)  # doctor's examination, for the system page
+    held: str = ""  # why it takes no jobs for now; see upkeep.SelfTest
     _running: dict[int, Job] = field(default_factory=dict)
     _progress: dict[int, list[Json]] = field(default_factory=dict)
     _stopped: list[tuple[Job, Exception]] = field(default_factory=list)  # jobs that a fault of ours has stopped
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _left: threading.Event = field(default_factory=threading.Event)  # nothing is graded here any more
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         self._announce(datetime.now(UTC))
         for number in range(self.slots):
             self._threads.append(threading.Thread(target=self._serve, name=f"grade-{number}", daemon=True))
-        self._threads.append(threading.Thread(target=self._beat, name="heartbeat", daemon=True))
+        heart = threading.Thread(target=self._beat, args=(list(self._threads),), name="heartbeat", daemon=True)
+        self._threads.append(heart)
         for thread in self._threads:
             thread.start()
 
@@ -85,8 +88,11 @@ class Worker:
         """Takes no more jobs; waits for those that run, then gives back what is not finished."""
         self._stopping.set()
         deadline = time.monotonic() + grace_s
-        for thread in self._threads:
+        for thread in self._threads[:-1]:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._left.set()
+        for heart in self._threads[-1:]:
+            heart.join(_BEAT_S)
         with self._lock:
             unfinished = list(self._running.values())
         for job in unfinished:
@@ -143,7 +149,10 @@ class Worker:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             try:
-                if not self.one():
+                if self.held:
+                    self._give_back_stopped()
+                    self._stopping.wait(_IDLE_S)
+                elif not self.one():
                     self.queue.wait(_IDLE_S)
             except StoreError as error:  # a full disk, a long lock, a server that starts again
                 log.error("%s", error)
@@ -180,7 +189,7 @@ class Worker:
         """
         now = datetime.now(UTC)
         with self.store.read() as session:
-            others = [w for w in pace.living(session, now) if w.name != self.name]
+            others = [w for w in pace.grading(session, now) if w.name != self.name]
             return any(w.detail.get("assignments", {}).get(assignment) == version for w in others)
 
     def _open(self, job: Job) -> _Work | None:
@@ -259,23 +268,30 @@ class Worker:
         elif event.kind == "done":
             self.bus.publish(regrade_topic(job.regrade_id), Event(kind="progress"))
 
-    def _beat(self) -> None:
+    def _beat(self, gradings: Sequence[threading.Thread]) -> None:
         bind_contextvars(worker=self.name)
         while not self._stopping.wait(_BEAT_S):
-            try:
-                with self._lock:
-                    running, progress = list(self._running.values()), dict(self._progress)
-                if running:
-                    self.queue.keep(running, progress)
-                self._announce(datetime.now(UTC))
-            except StoreError as error:
-                log.error("heartbeat: %s", error)
-            except Exception:  # without a heartbeat this worker would be taken for dead
-                log.exception("a heartbeat failed")
+            self._live()
+        while not self._left.is_set() and any(thread.is_alive() for thread in gradings):
+            self._live()  # a stop may wait longer than a silent worker keeps its jobs
+            self._left.wait(_BEAT_S)
+
+    def _live(self) -> None:
+        try:
+            with self._lock:
+                running, progress = list(self._running.values()), dict(self._progress)
+            if running:
+                self.queue.keep(running, progress)
+            self._announce(datetime.now(UTC))
+        except StoreError as error:
+            log.error("heartbeat: %s", error)
+        except Exception:  # without a heartbeat this worker would be taken for dead
+            log.exception("a heartbeat failed")
 
     def _announce(self, now: datetime) -> None:
         sandbox = self.engine.sandbox
-        installed = [self.catalogue.get(name) for name in self.catalogue.names]
+        ready = () if self._stopping.is_set() else self.catalogue.names  # others need not leave jobs to who stops
+        installed = [self.catalogue.get(name) for name in ready]
         with self.store.write(shared=True) as session:
             now = pace.clock(session, now)
             row = session.get(WorkerRow, self.name)
@@ -285,7 +301,7 @@ class Worker:
             row.seen_at, row.mode = now, "" if sandbox.mode is None else str(sandbox.mode)
             row.detail = {
                 "runtimes": list(self.runtimes), "slots": self.slots, "missing": list(sandbox.missing),
-                "examined": self.examined, "version": __version__,
+                "examined": self.examined, "held": self.held, "version": __version__,
                 "assignments": {a.name: a.version for a in installed if a.runtime in self.runtimes},
             }  # fmt: skip
 

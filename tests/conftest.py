@@ -22,9 +22,6 @@ from grader.subjects import Subject
 from tests import databases
 
 PROJECT = Path(__file__).resolve().parent.parent
-_USING_A_DATABASE = frozenset(
-    {"kit", "shared_kit", "store", "course", "graded", "queue", "drawn", "narrow", "poisoned", "two"}
-)
 RUNNER = PROJECT / ".venv-runner" / "bin" / "python"
 
 
@@ -40,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL: what uses a database, without what is about SQLite."""
+    """On PostgreSQL: what asks for `database`, itself or by its fixtures, without what is about SQLite."""
     if databases.chosen() == databases.SQLITE:
         return
     chosen = [item for item in items if _of_both(item)]
@@ -49,8 +46,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _of_both(item: pytest.Item) -> bool:
-    uses = _USING_A_DATABASE & set(getattr(item, "fixturenames", ()))
-    return bool(uses) and item.get_closest_marker("sqlite") is None
+    return "database" in getattr(item, "fixturenames", ()) and item.get_closest_marker("sqlite") is None
+
+
+@pytest.fixture(scope="session")
+def database() -> str:
+    """Which one this run uses. Every test or fixture that makes a service or a store of its own asks for it."""
+    return databases.chosen()
 
 
 def absent(reason: str) -> None:

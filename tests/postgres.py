@@ -153,12 +153,19 @@ def main(arguments: list[str]) -> int:
 def running() -> Server:
     """The one server of this process."""
     require()
-    holder = tempfile.TemporaryDirectory(prefix="grader-postgres-")
+    holder = tempfile.TemporaryDirectory(prefix="grader-postgres-", dir=_in_memory())
     os.chmod(holder.name, 0o755)
     server = Server(Path(holder.name))
     atexit.register(holder.cleanup)
     atexit.register(server.close)
     return server
+
+
+def _in_memory() -> str | None:
+    """Where a new database is copied three times as fast as on a disk; none where there is little room."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+    return str(memory) if roomy else None
 
 
 def _free_port() -> int:

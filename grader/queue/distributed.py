@@ -154,7 +154,7 @@ class DistributedQueue(JobRows):
                     .where(Row.id == job.id, Row.lease == job.lease, Row.state == JobState.RUNNING)
                     .values(progress=progress.get(job.id))
                 )
-            for number in self._workers.values():
+            for number in list(self._workers.values()):
                 _ask(session, "update_heartbeat", worker_id=number)
 
     def finish(self, session: Session, job: Job, now: datetime, *, failed: bool = False) -> None:

@@ -131,16 +131,20 @@ def self_test(sandbox: Sandbox, runtime: str = "numpy") -> Iterator[Finding]:
         raise SandboxError(f"the self-test could not finish: {error}") from error
     finally:
         child.close()
-    for name, expected in (("spin", Reason.CPU), ("flood", Reason.OUTPUT), ("leave", Reason.EXITED)):
+    for name, expected in (
+        ("spin", (Reason.CPU, Reason.WALL)),  # on a busy machine the clock may come first
+        ("flood", (Reason.OUTPUT,)),
+        ("leave", (Reason.EXITED,)),
+    ):
         yield _ends(sandbox, runtime, name, expected)
 
 
-def _ends(sandbox: Sandbox, runtime: str, name: str, expected: Reason) -> Finding:
+def _ends(sandbox: Sandbox, runtime: str, name: str, expected: tuple[Reason, ...]) -> Finding:
     child = _loaded(sandbox, runtime)
     try:
         value = _call(child, name)
     except ChildEnded as error:
-        return Finding(name=name, held=error.reason is expected, evidence=f"ended: {error}")
+        return Finding(name=name, held=error.reason in expected, evidence=f"ended: {error}")
     except CallError as error:
         return Finding(name=name, held=False, evidence=str(error))
     finally:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pwdlib import PasswordHash
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from grader.errors import Conflict, Invalid, NotFound, NotSignedIn, TooMany
@@ -187,12 +187,12 @@ def make_link(session: Session, user: User, now: datetime) -> str:
 
 def peek_link(session: Session, token: str, now: datetime) -> User:
     """Whom a link would sign in. Looking does not use it up, since mail programs look too. Raises NotFound."""
-    return _link(session, token, now).user
+    return _link(session, select(SignInLink), token, now).user
 
 
 def use_link(session: Session, token: str, now: datetime) -> User:
     """Raises NotFound for a link that is unknown, used or too old."""
-    link = _link(session, token, now)
+    link = _link(session, select(SignInLink).with_for_update(), token, now)
     link.used_at = now
     return link.user
 
@@ -203,8 +203,8 @@ def has_signed_in(session: Session, user: User) -> bool:
     return user.password_hash is not None or session.scalar(used) is not None
 
 
-def _link(session: Session, token: str, now: datetime) -> SignInLink:
-    link = session.scalar(select(SignInLink).where(SignInLink.digest == _digest(token)).with_for_update())
+def _link(session: Session, question: Select[SignInLink], token: str, now: datetime) -> SignInLink:
+    link = session.scalar(question.where(SignInLink.digest == _digest(token)))
     if link is None or link.used_at is not None or link.expires_at <= now or not link.user.active:
         raise NotFound(
             "This sign-in link was used already or is too old. Ask your teacher for a new one.",

@@ -97,7 +97,7 @@ def book(
     columns = tuple(p for p in everything if not wanted.assignments or p.name in wanted.assignments)
     students = _students(course_id, wanted, everything, columns)
     found = students.subquery()
-    ordered = _sorted(students, sort, everything).offset(offset).limit(-1 if limit is None else limit)
+    ordered = _sorted(students, sort, everything).offset(offset).limit(limit)
     people = session.execute(ordered).all()
     grades = _grades(session, columns, [user_id for user_id, *_ in people], whole=limit is None)
     lines = tuple(

@@ -32,6 +32,11 @@ def living(session: Session, now: datetime) -> list[Worker]:
     return list(session.scalars(select(Worker).where(Worker.seen_at > clock(session, now) - _SILENT)))
 
 
+def grading(session: Session, now: datetime) -> list[Worker]:
+    """Those of them that take jobs: whose sandbox holds."""
+    return [worker for worker in living(session, now) if not worker.detail.get("held")]
+
+
 def seconds_each(session: Session, published: Published, now: datetime) -> float | None:
     """Seconds of the service for one grading of an assignment, workers beside each other included.
 
@@ -52,5 +57,5 @@ def seconds_each(session: Session, published: Published, now: datetime) -> float
     seconds = [(end - start).total_seconds() for start, end in spans if start is not None and end is not None]
     if not seconds:
         return None
-    at_once = sum(int(worker.detail.get("slots", 1)) for worker in living(session, now))
+    at_once = sum(int(worker.detail.get("slots", 1)) for worker in grading(session, now))
     return sum(seconds) / len(seconds) / max(1, at_once)

@@ -120,14 +120,16 @@ def begin(
     return regrade
 
 
-def again(session: Session, queue: Queue, actor: Actor, submission: Submission, runtime: str, now: datetime) -> None:
+def again(
+    session: Session, queue: Queue, actor: Actor, submission: Submission, assignment: Assignment, now: datetime
+) -> None:
     """Grades one submission anew, for staff; the report counts at once. Raises Conflict while it is being graded."""
     if not submission.state.final:
         raise Conflict("This submission is being graded already.", "这份提交正在评分。")
     submission.state = SubmissionState.QUEUED
     queue.put(
-        session, submission_id=submission.id, user_id=submission.user_id, runtime=runtime, priority=Priority.STAFF,
-        now=now, request_id=actor.request_id,
+        session, submission_id=submission.id, user_id=submission.user_id, runtime=assignment.runtime,
+        priority=Priority.STAFF, now=now, version=assignment.version, request_id=actor.request_id,
     )  # fmt: skip
     recording.recompute(session, submission.published, submission.user_id, now)
     audit.note(
@@ -146,8 +148,9 @@ def find(session: Session, course_id: int, regrade_id: int) -> Regrade:
 
 def advance(session: Session, regrade_id: int, now: datetime) -> None:
     """After a submission of a regrade was graded: the last one makes it ready."""
-    # Locked before it is counted: of two last ones that end at the same moment, the second sees the first.
-    regrade = session.scalar(select(Regrade).where(Regrade.id == regrade_id).with_for_update())
+    # Locked before it is counted: of two last ones that end at the same moment, the second sees the first. Not against
+    # rows that refer to it, since both have stored their report by now.
+    regrade = session.scalar(select(Regrade).where(Regrade.id == regrade_id).with_for_update(key_share=True))
     waiting = session.scalar(
         select(func.count()).where(RegradeItem.regrade_id == regrade_id, RegradeItem.after_id.is_(None))
     )

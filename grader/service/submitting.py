@@ -173,7 +173,7 @@ def accept(
     if not recording.reuse(session, submission, assignment, now):
         queue.put(
             session, submission_id=submission.id, user_id=actor.user_id, runtime=assignment.runtime,
-            priority=Priority.STUDENT, now=now, request_id=actor.request_id, trace=trace,
+            priority=Priority.STUDENT, now=now, version=assignment.version, request_id=actor.request_id, trace=trace,
         )  # fmt: skip
         recording.recompute(session, published, actor.user_id, now)
     return Accepted(submission=submission)

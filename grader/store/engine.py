@@ -160,7 +160,7 @@ def _open(url: str) -> Engine:
 def _open_postgresql(url: URL) -> Engine:
     if not url.database:
         raise UsageError("GRADER_DATABASE_URL names no database: postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE")
-    return create_engine(
+    engine = create_engine(
         url,
         connect_args={
             "application_name": "grader",
@@ -173,6 +173,20 @@ def _open_postgresql(url: URL) -> Engine:
         max_overflow=40,
         pool_timeout=_BUSY_MS / 1000,
     )
+    event.listen(engine, "connect", _without_nul)
+    return engine
+
+
+def _without_nul(connection: Any, _: object) -> None:
+    """PostgreSQL has no text with the character NUL, SQLite has: what somebody sends with it is found nowhere, and
+    stored with the sign for what cannot be shown."""
+    from psycopg.types.string import StrDumperUnknown
+
+    class Text(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\ufffd"))
+
+    connection.adapters.register_dumper(str, Text)
 
 
 def _wait_for_turn(connection: Connection, student: int | None, shared: bool) -> None:

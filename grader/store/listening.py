@@ -70,7 +70,7 @@ class Listener:
                     if broken:
                         self.reconnects += 1
                         for callback in self._missed:
-                            callback()
+                            _told(callback)
                     wait, broken = _AGAIN_S[0], False
                     self._listen(connection)
             except psycopg.Error as error:
@@ -91,7 +91,15 @@ class Listener:
         asked = time.monotonic()
         while not self._closing.is_set():
             for notification in connection.notifies(timeout=_LOOK_S, stop_after=1):
-                self._callbacks[notification.channel](notification.payload)
+                _told(self._callbacks[notification.channel], notification.payload)
             if time.monotonic() - asked > 30:  # a connection that was cut silently says so only when it is used
                 connection.execute("SELECT 1")
                 asked = time.monotonic()
+
+
+def _told(callback: Callable[..., None], *arguments: str) -> None:
+    """A listener that fails, as for a page that is gone, must not end the hearing of all others."""
+    try:
+        callback(*arguments)
+    except Exception:
+        log.exception("a listener failed")

@@ -21,6 +21,7 @@ ACTIONS: Final = {
     "assignment.publish": Text(en="assignment published", zh="发布作业"),
     "assignment.unpublish": Text(en="assignment taken back", zh="撤回作业"),
     "assignment.change": Text(en="terms changed", zh="修改作业条件"),
+    "assignment.closed": Text(en="deadline passed", zh="作业截止"),
     "regrade.begin": Text(en="regrade started", zh="开始重新评分"),
     "regrade.publish": Text(en="regrade published", zh="发布重新评分"),
     "regrade.cancel": Text(en="regrade cancelled", zh="取消重新评分"),
@@ -54,8 +55,14 @@ _NAMES: Final = {
     "every_attempt": Text(en="every attempt", zh="每次提交"),
     "regrade": Text(en="regrade", zh="重新评分编号"),
     "grades_changed": Text(en="grades changed", zh="改变的成绩数"),
+    "closed_at": Text(en="closed", zh="截止于"),
+    "students": Text(en="students", zh="学生数"),
+    "handed_in": Text(en="handed in", zh="已提交"),
+    "missing": Text(en="handed nothing in", zh="未提交"),
+    "waiting": Text(en="waiting for a grade", zh="等待评分"),
+    "more_time": Text(en="have more time", zh="已获延期"),
 }
-_TIMES: Final = ("due_at", "opens_at")
+_TIMES: Final = ("due_at", "opens_at", "closed_at")
 _YES, _NO = Text(en="yes", zh="是"), Text(en="no", zh="否")
 _WHEN: Final[dict[Language, str]] = {"en": "d MMM yyyy, HH:mm", "zh": "yyyy年M月d日 HH:mm"}
 

@@ -21,12 +21,14 @@ _LOOK_S = 5.0
 class Posture:
     """How strong the isolation is, over all workers that live. advice: the command that gives mode A, when weaker.
 
-    mode: the weakest; none when no worker lives.
+    mode: the weakest; none when no worker lives. workers: that take jobs; held: that take none, since the self-test of
+    their sandbox fails.
     """
 
     mode: Mode | None
     missing: tuple[str, ...]
     workers: int
+    held: int = 0
 
 
 @dataclass(kw_only=True)
@@ -70,4 +72,7 @@ class Service:
             rows = pace.living(session, self.now())
         modes = sorted((Mode(row.mode) for row in rows if row.mode), reverse=True)
         missing = dict.fromkeys(layer for row in rows for layer in row.detail.get("missing", ()))
-        return Posture(mode=modes[0] if modes else None, missing=tuple(missing), workers=len(rows))
+        held = sum(bool(row.detail.get("held")) for row in rows)
+        return Posture(
+            mode=modes[0] if modes else None, missing=tuple(missing), workers=len(rows) - held, held=held
+        )  # fmt: skip

@@ -177,15 +177,27 @@ class FailedJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerRow:
-    """slots: gradings at once. alive: announced itself of late."""
+    """host, process: where it runs. slots: gradings at once. alive: announced itself of late.
 
-    name: str
+    version: of the grader; libraries: (name, version) in its runner. differs: what it has in another version than the
+    process that makes this page. examined_at: of its last self-test, none before the first; failed: why that failed,
+    empty when it held.
+    """
+
+    host: str
+    process: str
     mode: str
     runtimes: tuple[str, ...]
     slots: int
     started_at: datetime
     seen_at: datetime
     alive: bool
+    version: str = ""
+    libraries: tuple[tuple[str, str], ...] = ()
+    differs: tuple[str, ...] = ()
+    examined_at: datetime | None = None
+    failed: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,6 +58,14 @@ def _banner(service: Service) -> Banner | None:
             ),
             command=service.advice,
         )
+    if posture.workers == 0 and posture.held:
+        return Banner(
+            text=Text(
+                en="Uploads are kept and wait: the self-test of the sandbox fails. The system page says why; see also:",
+                zh="沙箱没有通过自检，提交会被保存并等待。原因见系统页面，也可以运行：",
+            ),
+            command="grader doctor",
+        )
     if posture.workers == 0:
         return Banner(
             text=Text(

@@ -1,7 +1,8 @@
 """Server-sent events: what happens to a submission or a regrade while somebody looks.
 
-A stream begins with what is known already, so whoever comes back after a lost connection misses nothing. Events of this
-process arrive at once through the bus; what another process does is seen by looking into the database every second.
+A stream begins with what is known already, so whoever comes back after a lost connection misses nothing. Events
+arrive at once through the bus, on PostgreSQL also those of other processes; what the bus does not tell is seen by looking
+into the database every second.
 The same function serves REST and the pages.
 
     state   {"state": "queued", "before": 3, "seconds": 4.2}     both null when not waiting;

@@ -26,7 +26,7 @@ PASSES_ALL = program(salt="2")
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def two(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """Ada's three attempts, of which only the hidden check tells which is the best, and one of bob."""
     kit = make_kit(tmp_path_factory.mktemp("two"))
     for login, data in (

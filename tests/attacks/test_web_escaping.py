@@ -60,7 +60,7 @@ def assert_harmless(page: str, where: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def poisoned(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """A course in which every text that a person can choose is an attack, also those that a roster would refuse."""
     kit = make_kit(tmp_path_factory.mktemp("poisoned"))
     honest = kit.engine.grade

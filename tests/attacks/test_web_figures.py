@@ -108,7 +108,7 @@ def test_a_drawing_that_swells_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def poisoned(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """A report whose figures are attacks in every text and by every name, and pictures that are something else."""
     kit = make_kit(tmp_path_factory.mktemp("figures"))
     spec = {**LINE, "usermeta": {"caption": EVIL}}

@@ -145,6 +145,7 @@ def test_nobody_is_signed_in_as_somebody_else_by_another_site(kit: Kit) -> None:
         assert security.SESSION_COOKIE not in victim.cookies
 
 
+@pytest.mark.usefixtures("database")
 def test_the_cookies_are_for_nobody_else(tmp_path: Path) -> None:
     """HttpOnly and SameSite always; Secure, and a promise to stay with TLS, when served over TLS."""
     kit = make_kit(tmp_path, public_url="https://grader.example", hosts=frozenset({"127.0.0.1", "grader.example"}))
@@ -269,6 +270,7 @@ def test_another_host_is_not_served(shared_kit: Kit, host: bytes) -> None:
         assert b"evil" not in answer
 
 
+@pytest.mark.usefixtures("database")
 def test_links_for_people_name_the_public_address(tmp_path: Path) -> None:
     """An invitation is built from the setting, not from what a request says about itself."""
     kit = make_kit(tmp_path, public_url="https://grader.example", hosts=frozenset({"127.0.0.1"}))

@@ -22,7 +22,7 @@ from .visits import API_SHEET, SHEET, at_once, raw, resident_mib, send, session_
 
 
 @pytest.fixture
-def narrow(tmp_path: Path) -> Iterator[Kit]:
+def narrow(database: str, tmp_path: Path) -> Iterator[Kit]:
     """A service with the limits that it has when nothing is set, for requests a smaller one."""
     made = make_kit(tmp_path, uploads_a_minute=12, requests_a_minute=60)
     yield made

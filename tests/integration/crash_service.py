@@ -29,7 +29,7 @@ from sqlalchemy import func, select
 import grader.worker
 from grader.events import Bus
 from grader.grading import Engine
-from grader.queue.local import LocalQueue
+from grader.queue.choosing import queue_of
 from grader.queue.names import worker_name
 from grader.sandbox.limits import SandboxConfig
 from grader.sandbox.pool import Sandbox
@@ -89,8 +89,8 @@ class Service:
 
     def __init__(self, scene: Scene, folder: Path) -> None:
         self.scene, self.folder = scene, folder
-        self.store = Store(f"sqlite:///{folder / 'grader.sqlite'}")
-        self.queue = LocalQueue(self.store)
+        self.store = Store((folder / "address").read_text())
+        self.queue = queue_of(self.store)
         self.peace = threading.Event()
         if scene.assignment == NUMPY:
             self.catalogue = Catalogue(PROJECT / "reference")
@@ -138,9 +138,10 @@ class Service:
 
     def accept(self, student: str, name: str, data: bytes, key: str) -> int:
         upload = submitting.Upload.of(name, data)
-        with self.store.write() as session:
-            now = datetime.now(UTC)
-            user = session.scalars(select(User).where(User.login == student)).one()
+        with self.store.read() as session:
+            user_id = session.scalars(select(User.id).where(User.login == student)).one()
+        with self.store.write(student=user_id) as session:
+            now, user = datetime.now(UTC), session.get_one(User, user_id)
             published = session.scalars(
                 select(Published).where(Published.name == self.scene.assignment).order_by(Published.id)
             ).first()

@@ -37,7 +37,7 @@ from typing import Any, cast
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import QueuePool, select
 from starlette.responses import Response
 
 from grader import wording
@@ -262,7 +262,9 @@ class Kit:
     @contextmanager
     def working(self) -> Iterator[Worker]:
         """A worker in threads, which is also announced to /health/ready and to the pages."""
-        worker = replace(self.worker, _threads=[], _running={}, _progress={}, _stopping=threading.Event())
+        worker = replace(
+            self.worker, _threads=[], _running={}, _progress={}, _stopping=threading.Event(), _left=threading.Event()
+        )
         self.service._posture = None
         worker.start()
         try:
@@ -291,6 +293,10 @@ class Kit:
             server.should_exit = True
             server.force_exit = True
             thread.join(10)
+        pool = cast(QueuePool, self.service.store.engine.pool)
+        deadline = time.monotonic() + 5
+        while pool.checkedout() and time.monotonic() < deadline:  # a request that nobody waits for may still ask
+            time.sleep(0.01)
         self.service.store.close()
         databases.drop(self.service.store.url)
 

@@ -219,6 +219,7 @@ def reading(shared_kit: Kit) -> Kit:
 
 
 @pytest.mark.parametrize("route", TABLE)
+@pytest.mark.usefixtures("database")
 def test_who_gets_what(route: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if route.startswith("GET"):
         kit: Kit = request.getfixturevalue("reading")

@@ -23,7 +23,7 @@ OF_ADA = f"/api/v1/courses/dl/assignments/{SUMS}/students/ada"
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def graded(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """ada 60, overridden to 90; bob 100; chen nothing; all of it for sums. Nothing here is changed by its tests."""
     kit = make_kit(tmp_path_factory.mktemp("graded"))
     kit.rules(release=Release.AT_ONCE)

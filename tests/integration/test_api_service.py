@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from pathlib import Path
@@ -12,9 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from grader.service import audit
 from grader.service.access import Scope
+from grader.store.engine import Store
 from grader.web.api import health
 from grader.web.api.routing import wants
 from grader.web.api.uploads import wait_of
+from tests import databases
 
 from .service import SUMS, Kit, make_kit, program
 
@@ -50,22 +53,27 @@ def test_it_is_not_ready_with_an_older_database(kit: Kit, monkeypatch: pytest.Mo
     assert (answer.status_code, answer.json()["database"]) == (503, "behind")
 
 
+def _take_away(store: Store) -> None:
+    """The database, or what is in its file."""
+    store.close()
+    if store.file is None:
+        databases.drop(store.url)
+        return
+    with contextlib.closing(sqlite3.connect(store.file)) as direct, direct:
+        for name in ("tokens", "jobs"):
+            direct.execute(f"ALTER TABLE {name} RENAME TO {name}_away")
+
+
 def test_a_database_that_is_gone_is_503_and_said_in_general_words(kit: Kit) -> None:
     with kit.client("tina") as tina:
         assert tina.get(f"{API}/me").status_code == 200
-        kit.service.store.close()
-        file = kit.service.store.file
-        assert file is not None
-        with sqlite3.connect(file) as direct:
-            for name in ("tokens", "jobs"):
-                direct.execute(f"ALTER TABLE {name} RENAME TO {name}_away")
-        direct.close()
+        _take_away(kit.service.store)
         ready = tina.get("/health/ready")
         assert (ready.status_code, ready.json()["database"]) == (503, "unreachable")
         answer = tina.get(f"{API}/me")
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
-    for word in ("sqlite", "tokens", "SELECT", str(kit.folder)):
+    for word in ("sqlite", "postgres", "tokens", "SELECT", str(kit.folder)):
         assert word not in answer.text
 
 
@@ -107,6 +115,7 @@ def test_metrics(kit: Kit) -> None:
     assert after["grader_sandbox_mode{mode=A}"] == 0
 
 
+@pytest.mark.usefixtures("database")
 def test_who_may_read_metrics(tmp_path: Path) -> None:
     kit = make_kit(tmp_path, metrics_token="a configured secret")
     try:

@@ -107,7 +107,15 @@ def make_kit_over(kit: Kit) -> Any:
 
     from grader.events import Bus
 
-    return replace(kit.worker, bus=Bus(), _threads=[], _running={}, _progress={}, _stopping=threading.Event())
+    return replace(
+        kit.worker,
+        bus=Bus(),
+        _threads=[],
+        _running={},
+        _progress={},
+        _stopping=threading.Event(),
+        _left=threading.Event(),
+    )
 
 
 def test_waiting_holds_no_thread(kit: Kit) -> None:
@@ -193,6 +201,7 @@ def test_many_parts_are_refused(shared_kit: Kit) -> None:
     problem(answer)
 
 
+@pytest.mark.usefixtures("database")
 def test_too_many_uploads_are_429_with_retry_after(tmp_path: Path) -> None:
     kit = make_kit(tmp_path, uploads_a_minute=2)
     try:
@@ -206,6 +215,7 @@ def test_too_many_uploads_are_429_with_retry_after(tmp_path: Path) -> None:
         kit.close()
 
 
+@pytest.mark.usefixtures("database")
 def test_too_many_requests_are_429_with_retry_after(tmp_path: Path) -> None:
     kit = make_kit(tmp_path, requests_a_minute=5)
     try:
@@ -429,7 +439,8 @@ def test_a_stream_tells_states_checks_and_the_end(kit: Kit) -> None:
     with ThreadPoolExecutor(1) as pool, kit.client("tina") as tina:
         number = kit.hand_in("ada", program(seconds=0.6, fail=["subtract_works"]))
         reading = pool.submit(read_events, tina, f"{API}/submissions/{number}/events")
-        time.sleep(0.3)
+        while not kit.service.bus._listeners:
+            time.sleep(0.01)
         with kit.working():
             found = reading.result(20)
     states = [data["state"] for kind, data in found if kind == "state"]

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import json
-import shutil
 import sqlite3
 import stat
 import sys
@@ -20,7 +19,7 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from grader import cli, installation
 from grader.errors import StoreError, UsageError
@@ -33,6 +32,7 @@ from grader.store.codec import pack
 from grader.store.engine import Store
 from grader.store.models import AuditEvent, Grade, Published
 from grader.stories import Story, load
+from tests import databases, postgres
 
 from .service import COURSE, NUMPY, SUMS, Kit, program
 
@@ -163,7 +163,7 @@ class TestUsers:
     def test_names_cannot_steer_the_terminal(self, run: Run, kit: Kit) -> None:
         with kit.service.store.write() as session:
             nasty = "Eve\x1b[2J\x07\u202egnp.exe\r\nroot"
-            session.connection().exec_driver_sql("UPDATE users SET name = ? WHERE login = 'ada'", (nasty,))
+            session.connection().execute(text("UPDATE users SET name = :name WHERE login = 'ada'"), {"name": nasty})
         for words in (("users", "list"), ("grades", "-c", COURSE)):
             shown = good(run(*words)).out
             assert "Eve" in shown
@@ -424,6 +424,7 @@ def facts(file: Path) -> dict[str, int]:
         return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
 
 
+@pytest.mark.sqlite
 class TestBackup:
     def test_under_load_nothing_that_was_accepted_before_is_missing(self, run: Run, kit: Kit, tmp_path: Path) -> None:
         accepted: list[int] = []
@@ -467,6 +468,7 @@ class TestBackup:
         refused(run("backup", tmp_path / "no" / "folder"), "there is no folder")
 
 
+@pytest.mark.sqlite
 class TestRestore:
     @pytest.fixture
     def copy(self, run: Run, kit: Kit, tmp_path: Path) -> Path:
@@ -583,18 +585,7 @@ class TestRestore:
 
 
 class TestSchema:
-    @pytest.fixture
-    def next_version(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A version of the program with one more step."""
-        folder = tmp_path / "migrations"
-        shutil.copytree(migrating.FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "versions" / "2099_01_01_next.py").write_text(
-            '"""A step of a test."""\nfrom alembic import op\nrevision = "next"\n'
-            f'down_revision = "{migrating.newest()}"\n'
-            'def upgrade():\n    op.execute("CREATE TABLE later (x INTEGER)")\n'
-        )
-        monkeypatch.setattr(migrating, "FOLDER", folder)
-
+    @pytest.mark.sqlite
     @pytest.mark.usefixtures("next_version")
     def test_an_older_database_is_copied_and_upgraded(self, run: Run, kit: Kit) -> None:
         with kit.service.store.read() as session:
@@ -612,11 +603,13 @@ class TestSchema:
         assert "up to date" in good(run("migrate")).out
         assert len(list(kit.folder.glob("grader.sqlite.before-upgrade-*"))) == 1
 
+    @pytest.mark.sqlite
     @pytest.mark.usefixtures("next_version")
     def test_not_while_something_uses_it(self, run: Run, kit: Kit) -> None:
         with installation.using(kit.folder / "grader.sqlite"):
             refused(run("migrate"), "stop it first so that the database can be upgraded")
 
+    @pytest.mark.sqlite
     @pytest.mark.usefixtures("next_version")
     def test_an_older_backup_is_upgraded(self, kit: Kit, tmp_path: Path) -> None:
         kit.service.store.backup(tmp_path / "older")
@@ -635,6 +628,7 @@ class TestSchema:
             assert ran.code == 4
             assert "of_the_future" in ran.err
 
+    @pytest.mark.sqlite
     def test_a_copy_that_cannot_be_checked_is_not_kept(self, kit: Kit, tmp_path: Path) -> None:
         with kit.service.store.write() as session:
             session.connection().exec_driver_sql("DROP TABLE instance")
@@ -753,15 +747,18 @@ class TestSmoke:
 @pytest.mark.sandbox
 @pytest.mark.usefixtures("sandbox")
 def test_smoke_starts_a_service_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+    database: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.running().database() if database == databases.POSTGRESQL else ""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"GRADER_{name.upper()}", raising=False)
     words = ["two_mistakes", "not_json", "correct_zip_from_a_mac"]
     chosen = [word for name in words for word in ("--only", f"{NUMPY}/{name}")]
-    monkeypatch.setattr(sys, "argv", ["grader", "smoke", *chosen])
+    monkeypatch.setattr(sys, "argv", ["grader", "smoke", *chosen, *(["--database", url] if url else [])])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     out = capfd.readouterr().out
     assert ended.value.code in (0, None), out
     assert "3 as expected, 0 different, 0 skipped." in out
+    if url:
+        databases.drop(url)

@@ -22,7 +22,7 @@ OWN = Text(en="What your code drew", zh="你的代码画出的图")
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+def drawn(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """Submission 1 is ada's: add_works failed and has a curve and a picture, subtract_works passed and has the rest."""
     made = drawing_kit(tmp_path_factory.mktemp("drawn"))
     made.hand_in("ada", program(fail=[ADD]))

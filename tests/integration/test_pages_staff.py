@@ -289,7 +289,7 @@ def test_terms_are_changed_in_the_time_of_the_course(kit: Kit) -> None:
     answer = post(kit, "teacher", f"{HERE}/deadlines/{SUMS}", **terms())
     assert answer.status_code == 303
     with kit.service.store.read() as session:
-        published = session.scalars(select(Published).where(Published.name == SUMS)).first()
+        published = session.scalars(select(Published).where(Published.name == SUMS).order_by(Published.id)).first()
     assert published is not None
     assert published.due_at == datetime(2030, 1, 1, 15, 59, tzinfo=UTC)
     assert (published.late_percent, published.attempt_limit, published.counting) == (12.5, None, "latest")

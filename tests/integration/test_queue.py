@@ -34,7 +34,7 @@ ME = worker_name()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database: str, tmp_path: Path) -> Iterator[Store]:
     store = databases.new_store(tmp_path)
     with store.write() as session:
         course = publishing.make_course(session, SHELL, "dl", "Deep learning", "UTC", NOW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from grader.assignments import Assignment
 from grader.errors import Conflict, GraderError, Invalid
 from grader.service import regrading
 from grader.service.access import SHELL
@@ -137,7 +138,7 @@ def test_what_was_handed_in_meanwhile_keeps_its_newer_report(graded: Kit, monkey
             select(Submission).join(User).where(User.login == "ada").order_by(Submission.number.desc()).limit(1)
         ).one()
         number = submission.id
-        regrading.again(session, graded.service.queue, SHELL, submission, "numpy", graded.service.now())
+        regrading.again(session, graded.service.queue, SHELL, submission, sums_of(graded), graded.service.now())
     assert graded.submission(number).state is SubmissionState.QUEUED
     forget_failures(graded, monkeypatch)
     graded.grade()
@@ -170,4 +171,8 @@ def test_a_submission_is_not_graded_twice_at_once(graded: Kit) -> None:
 def again(kit: Kit, number: int) -> None:
     with kit.service.store.write() as session:
         submission = session.get_one(Submission, number)
-        regrading.again(session, kit.service.queue, SHELL, submission, "numpy", kit.service.now())
+        regrading.again(session, kit.service.queue, SHELL, submission, sums_of(kit), kit.service.now())
+
+
+def sums_of(kit: Kit) -> Assignment:
+    return kit.service.catalogue.get(SUMS)

@@ -2,133 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import re
 import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from rich.cells import cell_len
+from sqlalchemy import text
 
 from grader.logs import OneLine
+from grader.store.engine import Store
 
-PROJECT = Path(__file__).resolve().parents[2]
-STORIES = PROJECT / "submissions" / "numpy_autodiff"
-START_S = 60.0
-
-
-def environment(folder: Path, **settings: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADER_")}
-    return {**kept, "PYTHONUTF8": "1", "COLUMNS": "80", "GRADER_DATA_DIR": str(folder), **settings}
+from .processes import START_S, Running, Start, environment, grader, hand_in, token_of
 
 
-def grader(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "grader", *words], env=environment(folder, **settings), cwd=PROJECT,
-        capture_output=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
+def database_of(running: Running) -> Store:
+    return Store(environment(running.folder)["GRADER_DATABASE_URL"] or f"sqlite:///{running.folder}/grader.sqlite3")
 
 
-@dataclass
-class Running:
-    """A process that serves or grades. out: its lines so far, both streams together."""
-
-    process: subprocess.Popen[str]
-    out: list[str]
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        found = re.search(r"listens at (http://\S+)", "\n".join(self.out))
-        assert found is not None, self.out
-        return found[1]
-
-    @property
-    def links(self) -> dict[str, str]:
-        """Sign-in links by login."""
-        return dict(re.findall(r"\(login (\w+)\)\n\s*(http\S+)", "\n".join(self.out)))
-
-    def until(self, words: str) -> None:
-        deadline = time.monotonic() + START_S
-        while not any(words in line for line in self.out):
-            assert time.monotonic() < deadline, self.out
-            assert self.process.poll() is None or any(words in line for line in self.out), self.out
-            time.sleep(0.01)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url + path, trust_env=False, timeout=40, **options)
-
-    def client(self, token: str) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=60, trust_env=False)
-
-
-Start = Callable[..., Running]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """start("serve", "--demo", GRADER_SLOTS="0") on a free port of loopback and a folder of its own."""
-    with contextlib.ExitStack() as stack:
-
-        def run(*words: str, folder: Path = tmp_path / "var", **settings: str) -> Running:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "grader", *words], cwd=PROJECT, encoding="utf-8",
-                env=environment(folder, **{"GRADER_PORT": "0", **settings}),
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            stack.callback(process.wait, 10)
-            stack.callback(process.kill)
-            running = Running(process=process, out=[], folder=folder)
-            assert process.stdout is not None
-            reader = threading.Thread(target=_read, args=(process.stdout, running.out), daemon=True)
-            reader.start()
-            stack.callback(process.stdout.close)
-            stack.callback(reader.join, 10)
-            stack.callback(process.kill)
-            running.until("listens at" if words[0] == "serve" else "grading in mode")
-            return running
-
-        yield run
-
-
-def _read(stream: Any, lines: list[str]) -> None:
-    for line in stream:
-        lines.append(line.rstrip("\n"))
-
-
-def token_of(folder: Path, login: str, *scopes: str) -> str:
-    words = [word for scope in scopes for word in ("--scope", scope)]
-    made = grader(folder, "token", "make", login, "--name", "test", *words)
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
-
-
-def hand_in(client: httpx.Client, story: str, wait_s: int = 0) -> httpx.Response:
-    (file,) = (STORIES / story).glob("solution.*")
-    answer = client.post(
-        "/courses/demo/assignments/numpy_autodiff/submissions", files={"file": (file.name, file.read_bytes())},
-        headers={"Prefer": f"wait={wait_s}"},
-    )  # fmt: skip
-    assert answer.status_code in (201, 202), answer.text
-    return answer
+def ask(running: Running, question: str, **values: object) -> list[Any]:
+    """Of a process's database: the rows of a question, or of a statement what it RETURNING says."""
+    store = database_of(running)
+    with store.write() as session:
+        found = [tuple(row) for row in session.execute(text(question), values)]
+    store.close()
+    return found
 
 
 # Without a sandbox -------------------------------------------------------------------------------------------------
@@ -151,11 +55,8 @@ class TestTakingOnly:
         assert first.stop() == 0
         assert any("stopped" in line for line in first.out)
 
-        with contextlib.closing(sqlite3.connect(first.folder / "grader.sqlite3")) as connection, connection:
-            used = (
-                "UPDATE sign_in_links SET used_at = created_at WHERE user_id = (SELECT id FROM users WHERE login = ?)"
-            )
-            assert connection.execute(used, ("ada",)).rowcount == 1
+        used = "UPDATE sign_in_links SET used_at = created_at WHERE user_id = (SELECT id FROM users WHERE login = :ada)"
+        assert len(ask(first, used + " RETURNING id", ada="ada")) == 1
         second = start("serve", "--demo", GRADER_SLOTS="0")
         assert set(second.links) == {"admin", "tessa", "xiaohe"}
         assert second.links["tessa"].rpartition("/")[2] != first.links["tessa"].rpartition("/")[2]
@@ -177,11 +78,13 @@ class TestTakingOnly:
         link = grader(running.folder, "users", "link", "admin").stdout
         assert link.startswith("https://grader.example.org/sign-in/link/")
 
+    @pytest.mark.sqlite
     def test_a_misspelled_setting_is_named(self, start: Start) -> None:
         running = start("serve", GRADER_SLOTS="0", GRADER_PUBLICURL="https://a.example", GRADER_SMOKE_TOKEN="x")
         (said,) = [line for line in running.out if "is not a setting" in line]
         assert said.endswith("GRADER_PUBLICURL is not a setting; did you mean GRADER_PUBLIC_URL?")
 
+    @pytest.mark.sqlite
     def test_others_on_the_machine_cannot_read_the_data(self, start: Start) -> None:
         running = start("serve", GRADER_SLOTS="0")
         assert stat.S_IMODE(running.folder.stat().st_mode) == 0o700
@@ -190,19 +93,19 @@ class TestTakingOnly:
         assert set(files.values()) == {0o600}
 
     def test_the_secret_is_kept_unless_a_setting_gives_one(self, start: Start) -> None:
-        def kept(folder: Path) -> list[tuple[str]]:
-            with contextlib.closing(sqlite3.connect(folder / "grader.sqlite3")) as connection:
-                return connection.execute("SELECT value FROM instance WHERE key = 'secret'").fetchall()
+        def kept() -> list[Any]:
+            return ask(running, "SELECT value FROM instance WHERE key = 'secret'")
 
         running = start("serve", GRADER_SLOTS="0", GRADER_SECRET="of the settings 1234")
-        assert kept(running.folder) == []
+        assert kept() == []
         running.stop()
         start("serve", GRADER_SLOTS="0").stop()
-        first = kept(running.folder)
+        first = kept()
         assert len(first[0][0]) == 64
         start("serve", GRADER_SLOTS="0").stop()
-        assert kept(running.folder) == first
+        assert kept() == first
 
+    @pytest.mark.sqlite
     def test_one_database_is_served_once(self, start: Start) -> None:
         running = start("serve", GRADER_SLOTS="0")
         second = grader(running.folder, "serve", GRADER_PORT="0", GRADER_SLOTS="0")
@@ -213,6 +116,7 @@ class TestTakingOnly:
         running.process.wait(10)
         assert start("serve", GRADER_SLOTS="0").get("/health/live").status_code == 200
 
+    @pytest.mark.sqlite
     def test_the_database_is_not_replaced_under_a_running_service(self, start: Start, tmp_path: Path) -> None:
         running = start("serve", "--demo", GRADER_SLOTS="0")
         made = grader(running.folder, "backup", str(tmp_path / "copy"))
@@ -225,6 +129,7 @@ class TestTakingOnly:
         assert done.returncode == 0, done.stderr
         assert list(running.folder.glob("grader.sqlite3.before-restore-*"))
 
+    @pytest.mark.sqlite
     def test_requests_for_other_hosts_are_refused(self, start: Start) -> None:
         running = start("serve", GRADER_SLOTS="0")
         assert running.get("/health/live", headers={"Host": "evil.example"}).status_code == 400
@@ -235,6 +140,8 @@ class TestTakingOnly:
         assert public.links["admin"].startswith("https://grader.example.org/sign-in/link/")
 
 
+@pytest.mark.sqlite
+@pytest.mark.usefixtures("address")
 class TestRefusals:
     def test_a_port_in_use(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -347,5 +254,4 @@ class TestGrading:
         assert any("Sandbox mode C" in line for line in running.out)
         with running.client(token_of(running.folder, "ada", "submit")) as ada:
             assert hand_in(ada, "correct_compact", wait_s=30).json()["report"]["score"] == 100
-        with contextlib.closing(sqlite3.connect(running.folder / "grader.sqlite3")) as connection:
-            assert connection.execute("SELECT mode FROM workers").fetchall() == [("C",)]
+        assert ask(running, "SELECT mode FROM workers") == [("C",)]

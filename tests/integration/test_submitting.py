@@ -96,10 +96,10 @@ def report(score: float, status: ReportStatus, version: str) -> Report:
 
 
 @pytest.fixture
-def course(tmp_path: Path) -> Iterator[Course]:
+def course(database: str, tmp_path: Path) -> Iterator[Course]:
     store = databases.new_store(tmp_path)
     yield Course(store)
-    store.close()
+    databases.end(store)
 
 
 def test_an_accepted_upload_is_stored_with_its_job(course: Course) -> None:

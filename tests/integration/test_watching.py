@@ -134,7 +134,7 @@ def test_a_worker_process_tells_of_itself(kit: Kit) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = {
-        "GRADER_DATABASE_URL": f"sqlite:///{kit.service.store.file}", "GRADER_LOG_FORMAT": "json",
+        "GRADER_DATABASE_URL": kit.service.store.url, "GRADER_LOG_FORMAT": "json",
         "GRADER_REFERENCE_DIR": str(kit.service.catalogue.get(SUMS).folder.parent), "GRADER_METRICS_TOKEN": "a token",
     }  # fmt: skip
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADER_")}
@@ -314,7 +314,7 @@ def test_top_fits_a_terminal(kit: Kit, lang: Language) -> None:
 def test_top_once_prints_one_look(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     from grader.cli import app
 
-    monkeypatch.setenv("GRADER_DATABASE_URL", f"sqlite:///{kit.service.store.file}")
+    monkeypatch.setenv("GRADER_DATABASE_URL", kit.service.store.url)
     for words in (["--once"], []):  # without a terminal it ends by itself
         ran = CliRunner().invoke(app, ["top", *words])
         assert ran.exit_code == 0

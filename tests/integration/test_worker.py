@@ -127,7 +127,9 @@ def test_a_stopping_worker_finishes_what_it_has(kit: Kit) -> None:
 
 def test_a_stopping_worker_gives_back_what_takes_too_long(kit: Kit) -> None:
     number = kit.hand_in("ada", program(seconds=1.5))
-    worker = replace(kit.worker, _threads=[], _running={}, _progress={}, _stopping=threading.Event())
+    worker = replace(
+        kit.worker, _threads=[], _running={}, _progress={}, _stopping=threading.Event(), _left=threading.Event()
+    )
     worker.start()
     until(lambda: kit.submission(number).state is SubmissionState.GRADING)
     worker.stop(grace_s=0.1)

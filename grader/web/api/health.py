@@ -62,7 +62,9 @@ def _ready(service: Service) -> ReadyAnswer:
     reasons = []
     if behind:
         reasons.append("the database has an older schema; run: grader migrate")
-    if posture.workers == 0:
+    if posture.workers == 0 and posture.held:
+        reasons.append("no worker takes jobs: the self-test of the sandbox fails; see the workers' logs")
+    elif posture.workers == 0:
         reasons.append("no worker is alive")
     elif posture.mode is None:
         reasons.append("no worker has a sandbox")

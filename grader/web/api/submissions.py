@@ -233,6 +233,6 @@ def grade_again(who: TokenHolder, id: Id) -> SubmissionAnswer:
     with who.service.store.write() as session:
         submission = access.submission(session, who.actor, id, Role.TA)
         need_scope(who.actor, Scope.WRITE_GRADES)
-        runtime = who.service.catalogue.get(submission.published.name).runtime
-        regrading.again(session, who.service.queue, who.actor, submission, runtime, who.now)
+        assignment = who.service.catalogue.get(submission.published.name)
+        regrading.again(session, who.service.queue, who.actor, submission, assignment, who.now)
         return submission_answer(session, who, submission)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from grader import __version__
 from grader.errors import Forbidden
 from grader.service import access, audit, pace
+from grader.service.catalogue import Catalogue
 from grader.store.models import Job, Worker
 from grader.store.states import JobState, Role
 from grader.web import audit_words
@@ -76,18 +77,7 @@ def show_system(who: Visitor) -> Response:
             )
             for j in failed
         ),
-        workers=tuple(
-            WorkerRow(
-                name=w.name,
-                mode=w.mode,
-                runtimes=tuple(w.detail.get("runtimes", ())),
-                slots=int(w.detail.get("slots", 1)),
-                started_at=w.started_at,
-                seen_at=w.seen_at,
-                alive=pace.alive(w, time),
-            )
-            for w in workers
-        ),
+        workers=tuple(_worker(w, alive=pace.alive(w, time), catalogue=service.catalogue) for w in workers),
         layers=tuple(
             LayerRow(name=x["name"], held=x["present"], evidence=x["evidence"], command=x["command"])
             for x in examined.get("layers", ())
@@ -99,8 +89,25 @@ def show_system(who: Visitor) -> Response:
     return who.page("staff/system.html", page, section="system")
 
 
+def _worker(worker: Worker, *, alive: bool, catalogue: Catalogue) -> WorkerRow:
+    """A worker as it announced itself; what an older one does not tell stays empty."""
+    detail, examined = worker.detail, worker.detail.get("examined") or {}
+    host, process, _ = f"{worker.name}::".split(":")[:3]
+    version = detail.get("version", "")
+    known = {name: catalogue.get(name).version for name in catalogue.names}
+    differs = [name for name, has in detail.get("assignments", {}).items() if known.get(name) != has]
+    return WorkerRow(
+        host=host.partition("/")[0], process=process, mode=worker.mode, runtimes=tuple(detail.get("runtimes", ())),
+        slots=int(detail.get("slots", 1)), started_at=worker.started_at, seen_at=worker.seen_at, alive=alive,
+        version=version, libraries=tuple((examined.get("runtimes") or {}).items()),
+        differs=tuple([f"grader {version}"] if version not in ("", __version__) else []) + tuple(sorted(differs)),
+        examined_at=datetime.fromisoformat(examined["at"]) if examined.get("at") else None,
+        failed=examined.get("failed", ""), held=bool(detail.get("held")),
+    )  # fmt: skip
+
+
 def _examined(workers: Sequence[Worker]) -> dict[str, Any]:
     """Doctor's examination by the worker that was seen last; empty while there is none."""
-    told = [w for w in workers if w.detail.get("examined")]
+    told = [w for w in workers if w.detail.get("examined", {}).get("layers")]
     found: dict[str, Any] = max(told, key=lambda w: w.seen_at).detail["examined"] if told else {}
     return found
