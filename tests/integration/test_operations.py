@@ -304,7 +304,10 @@ def test_commands_of_an_upgrade(kept: Kit, shell: Shell, empty: Store, folder: P
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda s: s.query(Blob).update({"data": pack(b"another")}), r"upload .* \(of submission \d\) is not what was handed in"),
+        (
+            lambda s: s.query(Blob).update({"data": pack(b"another")}),
+            r"upload .* \(of submission \d\) is not what was handed in",
+        ),
         (lambda s: s.query(StoredReport).update({"content": b"x"}), "report 1 of submission 1 cannot be read"),
         (lambda s: s.query(Submission).update({"report_id": 77}), "current report of submission 1 is not there"),
         (lambda s: s.execute(text("DELETE FROM procrastinate_jobs")), "would never be graded"),

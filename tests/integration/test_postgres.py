@@ -66,6 +66,12 @@ def kit(tmp_path: Path) -> Iterator[Kit]:
 
 
 @pytest.fixture
+def address() -> str:
+    """Processes of this module are told theirs: the kit's."""
+    return ""
+
+
+@pytest.fixture
 def server() -> postgres.Server:
     postgres.require()
     return postgres.running()
