@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from grader.errors import StoreError, UsageError
 
 _BUSY_MS = 20_000
-_IDLE_MS = 60_000  # a transaction whose process hangs must not hold its locks for ever
+_IDLE_MS = 15_000  # a transaction whose process hangs loses its locks, before those who wait for them give up
 _WRITERS = 0x67726164  # key of the lock that all writers share; with a student's number, of this student's
 
 
@@ -126,6 +126,8 @@ def _worded(url: str) -> Iterator[None]:
     except TimeoutError as error:
         raise StoreError("the database cannot be used now: every connection of this process is in use") from error
     except DatabaseError as error:
+        if error.connection_invalidated:
+            raise StoreError(f"the connection to the database was ended: {error.orig}") from error
         if re.search("malformed|not a database", str(error.orig)):
             raise StoreError(f"the database is damaged: {error.orig}; restore a backup: grader restore FILE") from error
         raise

@@ -32,7 +32,7 @@ from grader.web.hosting import Service
 from grader.web.shells import course_shell, plain_shell
 
 _MOST_FIELDS, _FIELD_BYTES, _MOST_ROSTER = 60, 5 << 20, 2 << 20
-_MOST_ID = 2**63 - 1  # what the database can hold
+_MOST_ID = 2**31 - 1  # as far as PostgreSQL numbers our rows
 _bearer = HTTPBearer(auto_error=False, description="A token made on the account page or by `grader token make`.")
 
 

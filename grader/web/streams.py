@@ -4,9 +4,11 @@ A stream begins with what is known already, so whoever comes back after a lost c
 arrive at once through the bus, on PostgreSQL also those of other processes; what it does not tell is seen by looking
 into the database every second. The same function serves REST and the pages.
 
-state {"state": "queued", "before": 3, "seconds": 4.2} both null when not waiting; seconds also while no worker runs
-check {"id", "status", "points", "max_points"} once for each check; hidden ones only when released done {} the report
-is stored; the stream ends progress {"done": 3, "total": 40, "state": "running"} of a regrade
+    state   {"state": "queued", "before": 3, "seconds": 4.2}     both null when not waiting;
+                                                                 seconds also while no worker runs
+    check   {"id", "status", "points", "max_points"}             once for each check; hidden ones only when released
+    done    {}                                                   the report is stored; the stream ends
+    progress {"done": 3, "total": 40, "state": "running"}        of a regrade
 """
 
 from __future__ import annotations

@@ -389,6 +389,25 @@ class TestManyAtOnce:
         assert scalar(kit, "SELECT count(*) FROM grades g JOIN users u ON u.id = g.user_id WHERE login ~ '^new'") == 120
         assert scalar(kit, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
+    def test_who_hangs_in_a_transaction_does_not_stop_the_others(
+        self, kit: Kit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("grader.store.engine._IDLE_MS", 200)
+        hanging, other = Store(kit.service.store.url), kit.service.store
+
+        def hang() -> None:
+            with hanging.write() as session:
+                session.execute(text("SELECT 1"))
+                with other.write() as another:  # has to wait until the server ends the first one
+                    another.execute(text("SELECT 1"))
+                session.execute(text("SELECT 1"))
+
+        with pytest.raises(StoreError, match="the connection to the database was ended"):
+            hang()
+        with hanging.write() as session:  # and it has a new connection
+            assert session.execute(text("SELECT 1")).scalar() == 1
+        hanging.close()
+
 
 # A row and its delivery --------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ Empty = TypeVar("Empty")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-MOST_ID = 2**63 - 1
+MOST_ID = 2**31 - 1  # as far as PostgreSQL numbers our rows
 NO_NUL = "^[^\\u0000]*$"
 
 
