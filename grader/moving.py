@@ -95,4 +95,4 @@ def _hand_out(session: Session, queue: DistributedQueue) -> None:
         if job.state is JobState.RUNNING:
             back(session, job, error="the database was moved", run_after=datetime.now(UTC), attempts=job.attempts)
     for start in range(0, len(jobs), _JOBS):
-        queue._defer(session, jobs[start : start + _JOBS])
+        queue.defer(session, jobs[start : start + _JOBS])

@@ -77,7 +77,7 @@ class DistributedQueue(JobRows):
         )  # fmt: skip
         session.add(row)
         session.flush()
-        self._defer(session, [row])
+        self.defer(session, [row])
         after_commit(session, self._wake)
 
     def put_many(
@@ -93,10 +93,10 @@ class DistributedQueue(JobRows):
         ]  # fmt: skip
         session.add_all(rows)
         session.flush()
-        self._defer(session, rows)
+        self.defer(session, rows)
         after_commit(session, self._wake)
 
-    def _defer(self, session: Session, rows: Sequence[Row]) -> None:
+    def defer(self, session: Session, rows: Sequence[Row]) -> None:
         """Hands rows over to Procrastinate on the session's own connection.
 
         The lock is of a student and a runtime: a job whose runtime no worker has must not hold up the others.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import QueuePool, make_url
 
 from grader.service import audit
 from grader.service.access import Scope
@@ -17,7 +20,7 @@ from grader.store.engine import Store
 from grader.web.api import health
 from grader.web.api.routing import wants
 from grader.web.api.uploads import wait_of
-from tests import databases
+from tests import postgres
 
 from .service import SUMS, Kit, make_kit, program
 
@@ -55,9 +58,13 @@ def test_it_is_not_ready_with_an_older_database(kit: Kit, monkeypatch: pytest.Mo
 
 def _take_away(store: Store) -> None:
     """The database, or what is in its file."""
+    while cast(QueuePool, store.engine.pool).checkedout():  # an answer may come before its connection is back
+        time.sleep(0.01)
     store.close()
     if store.file is None:
-        databases.drop(store.url)
+        name = make_url(store.url).database
+        with psycopg.connect(postgres.running().dsn("postgres"), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         return
     with contextlib.closing(sqlite3.connect(store.file)) as direct, direct:
         for name in ("tokens", "jobs"):

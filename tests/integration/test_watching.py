@@ -213,6 +213,7 @@ def expressions() -> list[str]:
     return drawn + [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
 
 
+@pytest.mark.sqlite  # numbers of the disk are there where the database is a file
 def test_what_dashboard_and_alerts_ask_for_exists(page: str) -> None:
     known = names(page)
     asked = {name for expression in expressions() for name in used_names(expression)}
@@ -246,6 +247,7 @@ def test_the_dashboard_is_whole() -> None:
     assert len(taken) == len(set(taken)), "panels lie on each other"
 
 
+@pytest.mark.sqlite
 def test_the_reference_lists_every_metric(page: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
     told = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}

@@ -41,7 +41,7 @@ from grader.subjects import Step, Subject
         ({"a": math.nan, 1: None}, {"a": "nan", "1": None}),
         (Handle(3, "Relu"), "<Relu>"),
         (b"raw", "<bytes>"),
-        (object(), "<object>"),
+        pytest.param(object(), "<object>", id="an object"),  # its own name would hold an address
     ],
     ids=repr,
 )
