@@ -21,6 +21,7 @@ from typing import Any, Final
 from procrastinate import App, SyncPsycopgConnector, exceptions
 from procrastinate import jobs as deliveries
 from procrastinate.sql import queries
+from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -136,10 +137,11 @@ class DistributedQueue(JobRows):
                 now = datetime.now(UTC)
                 until = now + timedelta(seconds=self._silent_s)
                 return begin(session, row, worker=worker, lease=secrets.token_hex(16), now=now, until=until)
-        except IntegrityError:  # another worker was quicker, or we were silent so long that we were struck off the list
-            with self._lock:
-                self._workers.pop(worker, None)
-            return None
+        except IntegrityError as error:
+            if isinstance(error.orig, ForeignKeyViolation):  # silent for so long that we were struck off
+                with self._lock:
+                    self._workers.pop(worker, None)
+            return None  # else another worker was quicker with a job of the same student
 
     def wait(self, timeout_s: float) -> None:
         with self._woken:

@@ -167,6 +167,9 @@ def _open_postgresql(url: URL) -> Engine:
         connect_args={
             "application_name": "grader",
             "connect_timeout": 5,
+            "keepalives_idle": 10,  # a server that vanished without a word is given up after half a minute
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "options": f"-c lock_timeout={_BUSY_MS} -c idle_in_transaction_session_timeout={_IDLE_MS} -c timezone=UTC",
         },
         hide_parameters=True,
