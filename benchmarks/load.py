@@ -30,18 +30,21 @@ from pathlib import Path
 import httpx
 from sqlalchemy import select
 
-from grader.reports import Report, ReportStatus
-from grader.service import accounts, publishing, roster
-from grader.service.access import SHELL, Scope
-from grader.service.catalogue import Catalogue
-from grader.service.publishing import Rules
-from grader.store import migrating
-from grader.store.codec import pack_report
-from grader.store.engine import Store
-from grader.store.models import StoredReport, User
-from grader.store.states import Role
-
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from benchmarks.measuring import Watch  # noqa: E402
+from grader.reports import Report, ReportStatus  # noqa: E402
+from grader.service import accounts, publishing, roster  # noqa: E402
+from grader.service.access import SHELL, Scope  # noqa: E402
+from grader.service.catalogue import Catalogue  # noqa: E402
+from grader.service.publishing import Rules  # noqa: E402
+from grader.store import migrating  # noqa: E402
+from grader.store.codec import pack_report  # noqa: E402
+from grader.store.engine import Store  # noqa: E402
+from grader.store.models import StoredReport, User  # noqa: E402
+from grader.store.states import Role  # noqa: E402
+
 MIX = (("numpy_autodiff", "correct_compact", 0.8), ("tensorflow_basics", "correct_plain", 0.2))
 PEOPLE = 200
 PARALLEL = 16
@@ -219,7 +222,7 @@ def pages(url: str, course: Course, make: Callable[..., tuple[str, str, bytes]],
 
 def sustained(url: str, pid: int, course: Course, make: Callable[..., tuple[str, str, bytes]], seconds: float) -> None:
     """As many students as there are parallel connections, each handing in again as soon as the last is graded."""
-    tally, memory = Tally(), Memory(pid)
+    tally, memory = Tally(), Watch(pid, every_s=0.5)
     logins = [login for login in course.tokens if login != "tina"]
     end = time.monotonic() + seconds
     turn = iter(range(10**9))
@@ -250,7 +253,7 @@ def steady(
     url: str, pid: int, course: Course, make: Callable[..., tuple[str, str, bytes]], seconds: float, rate: float = 5
 ) -> None:
     """Uploads at random moments (Poisson), whatever the service does with those before."""
-    tally, memory, dice = Tally(), Memory(pid), random.Random(2)
+    tally, memory, dice = Tally(), Watch(pid, every_s=0.5), random.Random(2)
     logins = [login for login in course.tokens if login != "tina"]
     threads: list[threading.Thread] = []
     with client_of(url) as client, memory:
@@ -280,53 +283,6 @@ def percentiles(tally: Tally) -> None:
 def complain(tally: Tally) -> None:
     for error in dict.fromkeys(tally.errors[:5]):
         print(f"    error: {error}")
-
-
-class Memory:
-    """Peak of the proportional set size of a process and all below it, looked at every half second."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid, self.peak_mib = pid, 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self.peak_mib = max(self.peak_mib, sum(pss_kib(pid) for pid in family(self._pid)) / 1024)
-
-
-def family(pid: int) -> set[int]:
-    """A process and all its descendants."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found, grown = {pid}, True
-    while grown:
-        grown = False
-        for child, parent in parents.items():
-            if parent in found and child not in found:
-                found.add(child)
-                grown = True
-    return found
-
-
-def pss_kib(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    return next((int(row.split()[1]) for row in text.splitlines() if row.startswith("Pss:")), 0)
 
 
 # Queries -----------------------------------------------------------------------------------------------------------

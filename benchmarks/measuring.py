@@ -51,10 +51,10 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *,
 
 
 class Watch:
-    """Peak of the PSS of a process and everything below it; a sample every 0.1 s."""
+    """Peak of the PSS of a process and everything below it, looked at every so often."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid, self.peak_mib = pid, 0.0
+    def __init__(self, pid: int, *, every_s: float = 0.1) -> None:
+        self._pid, self._every_s, self.peak_mib = pid, every_s, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -67,7 +67,7 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(self._every_s):
             self.peak_mib = max(self.peak_mib, sum(pss_mib(pid) for pid in family(self._pid)))
 
 

@@ -188,7 +188,6 @@ class Kit:
 
     @functools.cached_property
     def app(self) -> FastAPI:
-        _fill_in_missing_pages()
         from grader.web.app import create_app
 
         return create_app(self.service)
@@ -299,21 +298,6 @@ class Kit:
             time.sleep(0.01)
         self.service.store.close()
         databases.drop(self.service.store.url)
-
-
-def _fill_in_missing_pages() -> None:
-    """TEMPORARY, until grader/web/pages is complete: an empty router for each module that is not written yet."""
-    import sys
-    from types import ModuleType
-
-    from fastapi import APIRouter
-
-    for name in ("account", "student", "staff"):
-        full = f"grader.web.pages.{name}"
-        if full not in sys.modules and not (PROJECT / "grader" / "web" / "pages" / f"{name}.py").exists():
-            module = ModuleType(full)
-            module.router = APIRouter()  # type: ignore[attr-defined]
-            sys.modules[full] = module
 
 
 def make_kit(folder: Path, **options: Any) -> Kit:
