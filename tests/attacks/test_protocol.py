@@ -138,7 +138,7 @@ def test_a_breach_ends_the_child(arena: Arena, name: str) -> None:
         return
     assert isinstance(error, ChildEnded), (error, value)
     assert error.reason in (Reason.PROTOCOL, Reason.EXITED), error
-    assert seconds < 1.0
+    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
 
 
 def test_a_valid_answer_that_was_forged_is_an_answer(arena: Arena) -> None:
@@ -159,7 +159,7 @@ def test_one_byte_at_a_time_is_an_answer(arena: Arena) -> None:
         "fd, q, _ = forge(); p = answer(integer(7))\nfor b in head(len(p), q) + p: os.write(fd, bytes([b]))\nstay()",
     )
     assert (error, value) == (None, 7)
-    assert seconds < 1.0
+    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
 
 
 ODD_VALUES = {
@@ -178,7 +178,7 @@ ODD_VALUES = {
 def test_odd_values_are_values(arena: Arena, name: str) -> None:
     error, _, seconds = forged(arena, ODD_VALUES[name])
     assert error is None
-    assert seconds < 1.0
+    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
 
 
 def _failure(**fields: str) -> str:
@@ -205,7 +205,7 @@ FAILURES = {
 def test_forged_failures_are_failures(arena: Arena, name: str) -> None:
     error, _, seconds = forged(arena, f"send({FAILURES[name]}, kind=18); stay()")
     assert isinstance(error, CallError)
-    assert seconds < 1.0
+    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -308,7 +308,7 @@ def test_both_pipes_full_is_no_deadlock(arena: Arena) -> None:
         started, cpu = time.monotonic(), time.thread_time()
         with pytest.raises(ChildEnded):
             arena.call(child, "attack", np.zeros(1 << 20))
-        assert time.monotonic() - started < LIMITS.wall_s + 1.0
+        assert time.monotonic() - started < LIMITS.wall_s + 10  # and not for ever
         assert time.thread_time() - cpu < 0.7  # once a flaw, as above
 
 

@@ -229,7 +229,7 @@ class TestFaultsOfStudents:
             child.send([["call", 1, None, "f", [], {}]])
             with pytest.raises(ChildEnded) as caught:
                 child.receive()
-            assert time.monotonic() - started < 3.0
+            assert time.monotonic() - started < 10
             assert caught.value.reason is Reason.CPU
         finally:
             child.close()

@@ -125,9 +125,9 @@ def test_names_with_a_nul() -> None:
 def test_bombs_are_stopped_while_reading() -> None:
     bomb = build(("bomb.py", b"0" * (64 << 20)))
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     assert "bomb.py is too large" in refusal(bomb)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 2
     assert tracemalloc.get_traced_memory()[1] < 20 << 20
     tracemalloc.stop()
 

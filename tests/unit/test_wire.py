@@ -187,10 +187,10 @@ class TestHostileBytes:
     def test_is_refused_quickly_and_without_memory(self, data: bytes) -> None:
         tracemalloc.start()
         try:
-            started = time.perf_counter()
+            started = time.process_time()
             with pytest.raises(WireError):
                 decode(data)
-            assert time.perf_counter() - started < 1.0
+            assert time.process_time() - started < 1.0
             assert tracemalloc.get_traced_memory()[1] < 3 * len(data) + (1 << 20)
         finally:
             tracemalloc.stop()
