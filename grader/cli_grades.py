@@ -177,7 +177,7 @@ def _outcome(store: Store, number: int, publish: bool) -> tuple[list[Change], in
     from grader.service.access import SHELL
     from grader.store.models import Regrade
 
-    with store.write() as session:
+    with store.write() if publish else store.read() as session:  # many rows: nobody else may wait for a mere look
         regrade = session.get_one(Regrade, number)
         changes = regrading.changes(session, regrade)
         return changes, regrading.publish(session, SHELL, regrade, datetime.now(UTC)) if publish else 0

@@ -36,7 +36,9 @@ log = logging.getLogger("grader")
 _BEAT_S = 5.0
 _IDLE_S = 1.0
 _AFTER_ERROR_S = 1.0
-_PASS_ON_S = 0.5  # a job for another worker: how long this one leaves it to the others
+_PASS_ON_S = (0.5, 8.0)  # a job for another worker: how long this one leaves it to the others, at first and later on
+_PASS_ON_FOR_S = 300.0  # then it grades with the version it has
+_ABSENT_FOR_S = 900.0  # how long a job waits here for a worker that has its assignment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +71,7 @@ class Worker:
     held: str = ""  # why it takes no jobs for now; see upkeep.SelfTest
     _running: dict[int, Job] = field(default_factory=dict)
     _progress: dict[int, list[Json]] = field(default_factory=dict)
+    _passed: dict[int, tuple[float, int]] = field(default_factory=dict)  # jobs passed on: since when, how often
     _stopped: list[tuple[Job, Exception]] = field(default_factory=list)  # jobs that a fault of ours has stopped
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -113,7 +116,7 @@ class Worker:
         bind_contextvars(worker=self.name, submission_id=job.submission_id)  # for every line of the log, until the next
         if job.request_id:
             bind_contextvars(request_id=job.request_id)
-        if job.attempt == 1:
+        if job.first:
             self.measures.took(job.runtime, job.waited_s)
         with self._lock:
             self._running[job.id] = job
@@ -165,9 +168,7 @@ class Worker:
         work = self._open(job)
         if work is None:
             return
-        if job.version not in ("", work.assignment.version) and self._another_has(work.assignment.name, job.version):
-            self.queue.give_back(job, after_s=_PASS_ON_S)
-            return
+        self._passed.pop(job.id, None)
         if job.attempt > MOST_ATTEMPTS:
             report = _given_up(work)
         else:
@@ -182,6 +183,31 @@ class Worker:
             return
         self._store(job, report)
 
+    def _open(self, job: Job) -> _Work | None:
+        """What is to be graded; none when it was left to another worker, or ended without a verdict."""
+        with self.store.read() as session:
+            submission = session.get(Submission, job.submission_id)
+            assert submission is not None  # a foreign key holds it
+            name, file_name, digest = submission.published.name, submission.file_name, submission.blob_digest
+        try:
+            assignment = self.catalogue.get(name)
+        except GraderError as error:
+            if not self._passed_on(job, _ABSENT_FOR_S, str(error)):
+                self._cannot(job, name, file_name, error)
+            return None
+        other = job.version not in ("", assignment.version)
+        if other and self._another_has(name, job.version) and self._passed_on(job, _PASS_ON_FOR_S):
+            return None
+        with self.store.read() as session:
+            blob = session.get(Blob, digest)
+            assert blob is not None  # a foreign key holds it, too
+            packed = blob.data
+        try:
+            return _Work(job=job, assignment=assignment, file_name=file_name, data=unpack(packed))
+        except GraderError as error:
+            self._cannot(job, name, file_name, error)
+            return None
+
     def _another_has(self, assignment: str, version: str) -> bool:
         """Whether another living worker has just this version of an assignment, as while a new release is rolled out.
 
@@ -192,27 +218,30 @@ class Worker:
             others = [w for w in pace.grading(session, now) if w.name != self.name]
             return any(w.detail.get("assignments", {}).get(assignment) == version for w in others)
 
-    def _open(self, job: Job) -> _Work | None:
-        """What is to be graded; a job whose assignment is not installed here ends without a verdict."""
-        with self.store.read() as session:
-            submission = session.get(Submission, job.submission_id)
-            assert submission is not None  # a foreign key holds it
-            blob = session.get(Blob, submission.blob_digest)
-            assert blob is not None
-            name, file_name, packed = submission.published.name, submission.file_name, blob.data
-        try:
-            return _Work(job=job, assignment=self.catalogue.get(name), file_name=file_name, data=unpack(packed))
-        except GraderError as error:
-            if job.version and self._another_has(name, job.version):
-                self.queue.give_back(job, after_s=_PASS_ON_S)
-                return None
-            log.error("submission %d cannot be graded: %s", job.submission_id, error)
-            if job.attempt < MOST_ATTEMPTS:
-                self.measures.retried(job.runtime)
-                self.queue.retry(job, str(error))
-            else:
-                self._store(job, _no_verdict(name, file_name))
-            return None
+    def _passed_on(self, job: Job, for_s: float, why: str = "") -> bool:
+        """Leaves a job to other workers, each time for longer; False once that has gone on here for so many seconds."""
+        now = time.monotonic()
+        with self._lock:
+            since, count = self._passed.get(job.id, (now, 0))
+            if now - since >= for_s:
+                self._passed.pop(job.id, None)
+                return False
+            self._passed = {number: at for number, at in self._passed.items() if now - at[0] < 2 * _ABSENT_FOR_S}
+            self._passed[job.id] = since, count + 1
+        if why and not count:
+            log.error("submission %d waits for a worker that can grade it: %s", job.submission_id, why)
+        first, longest = _PASS_ON_S
+        self.queue.give_back(job, after_s=min(longest, first * 2.0 ** min(count, 10)))
+        return True
+
+    def _cannot(self, job: Job, name: str, file_name: str, error: GraderError) -> None:
+        """Tried again, and in the end without a verdict: damaged bytes, or an assignment that nobody has."""
+        log.error("submission %d cannot be graded: %s", job.submission_id, error)
+        if job.attempt < MOST_ATTEMPTS:
+            self.measures.retried(job.runtime)
+            self.queue.retry(job, str(error))
+        else:
+            self._store(job, _no_verdict(name, file_name))
 
     def _store(self, job: Job, report: Report) -> None:
         now, began = datetime.now(UTC), time.perf_counter()

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from grader.errors import StoreError
 from grader.queue import Job, LeaseLost, Priority
+from grader.queue.lost import CONFIRM_S, Suspicion
 from grader.queue.names import is_gone
 from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
 from grader.reports import Json
@@ -59,6 +60,7 @@ class DistributedQueue(JobRows):
         self._woken = threading.Condition()
         self._wakes = 0
         self._looked = 0.0
+        self._suspicion = Suspicion(min(CONFIRM_S, silent_s))
         self._workers: dict[str, int] = {}  # Procrastinate's number of each worker of this process
         self._beaten: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -208,20 +210,24 @@ class DistributedQueue(JobRows):
             running = session.scalars(select(Row).where(Row.state == JobState.RUNNING)).all()
             if not running:
                 return
-            stalled = _ask_all(
-                session, "select_stalled_jobs_by_heartbeat", queue=None, task_name=TASK,
-                seconds_since_heartbeat=self._silent_s,
-            )  # fmt: skip
-        silent = {found["id"] for found in stalled}
-        lost = {row.id: row.lease for row in running if row.delivery in silent or is_gone(row.worker)}
+            stalled = self._stalled(session)
+        gone = {row.id: row.lease for row in running if is_gone(row.worker)}
+        silent = self._suspicion.confirmed({row.id: row.lease for row in running if row.delivery in stalled})
+        lost = {**silent, **gone}
         if not lost:
             return
         with self._store.write(shared=True) as session:
+            stalled = self._stalled(session)  # who waited for its turn as long as we did may have been heard of
             question = select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)
             for row in session.scalars(question.with_for_update(skip_locked=True)):
-                if row.lease == lost[row.id]:
+                if row.lease == lost[row.id] and (row.id in gone or row.delivery in stalled):
                     _put_back(session, row, error="the worker was lost", delay=0.0, attempts=row.attempts)
                     log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
+
+    def _stalled(self, session: Session) -> set[int]:
+        """Procrastinate's numbers of the jobs whose workers have not been heard of for too long."""
+        parameters = {"queue": None, "task_name": TASK, "seconds_since_heartbeat": self._silent_s}
+        return {found["id"] for found in _ask_all(session, "select_stalled_jobs_by_heartbeat", **parameters)}
 
     def _wake(self, _: str = "") -> None:
         with self._woken:

@@ -7,6 +7,7 @@ ever. At most one job of a student runs at a time.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -17,12 +18,15 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
 from grader.queue import Job, LeaseLost, Priority
+from grader.queue.lost import CONFIRM_S, Suspicion
 from grader.queue.names import is_gone
 from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
 from grader.reports import Json
 from grader.store.engine import Store, after_commit
 from grader.store.models import Job as Row
 from grader.store.states import JobState
+
+log = logging.getLogger("grader")
 
 LEASE_S = 30.0
 _LOOK_FOR_LOST_S = 1.0
@@ -37,6 +41,7 @@ class LocalQueue(JobRows):
         self._woken = threading.Condition()
         self._wakes = 0
         self._looked = 0.0
+        self._suspicion = Suspicion(min(CONFIRM_S, lease_s))
 
     def put(
         self, session: Session, *, submission_id: int, user_id: int, runtime: str, priority: Priority, now: datetime,
@@ -135,14 +140,22 @@ class LocalQueue(JobRows):
         with self._store.read() as session:
             running = session.scalars(select(Row).where(Row.state == JobState.RUNNING)).all()
         now = datetime.now(UTC)
-        lost = [row.id for row in running if row.lease_until is None or row.lease_until < now or is_gone(row.worker)]
+        gone = {row.id: row.lease for row in running if is_gone(row.worker)}
+        silent = self._suspicion.confirmed({row.id: row.lease for row in running if _silent(row, now)})
+        lost = {**silent, **gone}
         if not lost:
             return
         with self._store.write() as session:
             for row in session.scalars(select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)):
-                back(session, row, error="the worker was lost", run_after=row.run_after, attempts=row.attempts)
+                if row.lease == lost[row.id] and (row.id in gone or _silent(row, now)):
+                    back(session, row, error="the worker was lost", run_after=row.run_after, attempts=row.attempts)
+                    log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
 
     def _wake(self) -> None:
         with self._woken:
             self._wakes += 1
             self._woken.notify_all()
+
+
+def _silent(row: Row, now: datetime) -> bool:
+    return row.lease_until is None or row.lease_until < now

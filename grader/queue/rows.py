@@ -97,6 +97,7 @@ def new_row(
 
 def begin(session: Session, row: Row, *, worker: str, lease: str, now: datetime, until: datetime) -> Job:
     """A row that waited runs from now on."""
+    first = row.started_at is None
     row.state, row.worker, row.lease = JobState.RUNNING, worker, lease
     row.attempts += 1
     row.started_at, row.lease_until, row.progress = now, until, None
@@ -105,6 +106,7 @@ def begin(session: Session, row: Row, *, worker: str, lease: str, now: datetime,
         id=row.id, submission_id=row.submission_id, user_id=row.user_id, regrade_id=row.regrade_id,
         runtime=row.runtime, attempt=row.attempts, lease=lease, version=row.assignment_version,
         waited_s=max(0.0, (now - row.created_at).total_seconds()), request_id=row.request_id, trace=row.trace,
+        first=first,
     )  # fmt: skip
 
 

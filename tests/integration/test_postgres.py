@@ -90,7 +90,7 @@ def process_of(kit: Kit) -> Iterator[Parts]:
 
 def worker_of(kit: Kit, name: str, engine: Any = None, **changes: Any) -> Worker:
     """One that says it is a process of another machine."""
-    fresh: dict[str, Any] = {"_threads": [], "_running": {}, "_progress": {}, "_stopped": []}
+    fresh: dict[str, Any] = {"_threads": [], "_running": {}, "_progress": {}, "_stopped": [], "_passed": {}}
     ended = {"_stopping": threading.Event(), "_left": threading.Event(), "_lock": threading.Lock()}
     return replace(kit.worker, name=f"{name}:1:1", engine=engine or kit.worker.engine, **(fresh | ended | changes))
 

@@ -18,6 +18,7 @@ from grader.queue import LeaseLost, Priority, Queue
 from grader.queue.choosing import queue_of
 from grader.queue.distributed import DistributedQueue
 from grader.queue.local import LocalQueue
+from grader.queue.lost import Suspicion
 from grader.queue.names import is_gone, worker_name
 from grader.service import publishing, roster
 from grader.service.access import SHELL
@@ -171,6 +172,31 @@ def test_a_worker_whose_lease_is_over_may_not_finish(store: Store, queue: Queue)
         queue.finish(session, quick, NOW)
 
 
+def test_who_is_heard_of_again_after_a_pause_of_all_keeps_its_job(store: Store, queue: Queue) -> None:
+    """As when the database was away for longer than a worker may be silent, and another worker is back first."""
+    assert isinstance(queue, LocalQueue | DistributedQueue)
+    put(store, queue, "ada")
+    job = _take(queue)
+    _fall_silent(store)
+    queue._looked, queue._suspicion = 0.0, Suspicion(60)
+    assert queue.take(ME, ["numpy"]) is None  # seen for the first time
+    _fall_silent(store)
+    queue._looked = 0.0
+    assert queue.take(ME, ["numpy"]) is None  # again, and not for long enough
+    queue.keep([job], {})
+    queue._looked, queue._suspicion = 0.0, Suspicion(0)
+    assert queue.take(ME, ["numpy"]) is None
+    with store.write() as session:
+        queue.finish(session, job, NOW)
+
+
+def test_only_the_first_taking_counts_as_the_end_of_waiting(store: Store, queue: Queue) -> None:
+    put(store, queue, "ada")
+    first = _take(queue)
+    queue.give_back(first)
+    assert (first.first, _take(queue).first) == (True, False)
+
+
 def test_a_heartbeat_keeps_the_lease_and_tells_how_far_it_is(store: Store, queue: Queue) -> None:
     submission = put(store, queue, "ada")
     job = _take(queue)
@@ -281,9 +307,9 @@ def _fall_silent(store: Store) -> None:
 
 
 def _take(queue: Queue) -> Taken:
-    """The next job; looks for lost ones however short ago it looked."""
+    """The next job; looks for lost ones however short ago it looked, and believes at once what it sees."""
     assert isinstance(queue, LocalQueue | DistributedQueue)
-    queue._looked = 0.0
+    queue._looked, queue._suspicion = 0.0, Suspicion(0)
     job = queue.take(ME, ["numpy"])
     assert job is not None
     return job

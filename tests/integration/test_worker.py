@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, update
@@ -14,8 +15,8 @@ from grader.errors import StoreError
 from grader.events import Event, submission_topic
 from grader.queue import MOST_ATTEMPTS, Job
 from grader.queue.names import worker_name
+from grader.store.models import Blob, StoredReport
 from grader.store.models import Job as JobRow
-from grader.store.models import StoredReport
 from grader.store.models import Worker as WorkerRow
 from grader.store.states import GradeStatus, JobState, SubmissionState
 from tests import databases
@@ -98,7 +99,28 @@ def test_a_worker_that_lost_its_lease_throws_its_report_away(kit: Kit) -> None:
     assert kit.submission(number).state is SubmissionState.GRADING
 
 
-def test_an_assignment_that_is_not_installed_is_our_fault(kit: Kit) -> None:
+def test_an_assignment_that_is_not_here_waits_for_a_worker_that_has_it(
+    kit: Kit, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the web of a new release runs beside workers of the old one."""
+    monkeypatch.setattr("grader.worker._PASS_ON_S", (0.0, 0.0))
+    number = kit.hand_in("ada", assignment=NUMPY)
+    found = kit.service.catalogue._found.pop(NUMPY)
+    try:
+        for _ in range(2 * MOST_ATTEMPTS):
+            assert kit.worker.one()
+            assert kit.submission(number).state is SubmissionState.QUEUED
+    finally:
+        kit.service.catalogue._found[NUMPY] = found
+    assert caplog.text.count(f"submission {number} waits for a worker that can grade it") == 1
+    assert kit.worker.one()
+    assert kit.submission(number).state is SubmissionState.GRADED
+    with kit.service.store.read() as session:
+        assert session.scalars(select(JobRow.attempts)).all() == [1]
+
+
+def test_an_assignment_that_nobody_ever_has_is_our_fault(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grader.worker._ABSENT_FOR_S", 0.0)
     number = kit.hand_in("ada", assignment=NUMPY)
     found = kit.service.catalogue._found.pop(NUMPY)
     try:
@@ -108,6 +130,35 @@ def test_an_assignment_that_is_not_installed_is_our_fault(kit: Kit) -> None:
     finally:
         kit.service.catalogue._found[NUMPY] = found
     assert kit.submission(number).state is SubmissionState.GRADER_ERROR
+
+
+def test_an_upload_that_the_disk_has_damaged_is_our_fault(kit: Kit) -> None:
+    number = kit.hand_in("ada")
+    with kit.service.store.write() as session:
+        session.execute(update(Blob).values(data=b"not what was stored"))
+    for _ in range(MOST_ATTEMPTS):
+        assert kit.worker.one()
+        due_now(kit)
+    assert kit.submission(number).state is SubmissionState.GRADER_ERROR
+
+
+def test_a_version_that_another_worker_has_is_not_left_to_it_for_ever(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one says that it has it, and takes nothing."""
+    monkeypatch.setattr("grader.worker._PASS_ON_S", (0.0, 0.0))
+    number = kit.hand_in("ada")
+    with kit.service.store.write() as session:
+        session.execute(update(JobRow).values(assignment_version="newer"))
+        detail = {"runtimes": ["numpy"], "slots": 1, "assignments": {"sums": "newer"}}
+        now = datetime.now(UTC)
+        session.add(WorkerRow(name="elsewhere:1:1", started_at=now, seen_at=now, mode="", detail=detail))
+    for _ in range(3):
+        assert kit.worker.one()
+        assert kit.submission(number).state is SubmissionState.QUEUED
+    monkeypatch.setattr("grader.worker._PASS_ON_FOR_S", 0.0)
+    assert kit.worker.one()
+    assert kit.submission(number).state is SubmissionState.GRADED
 
 
 def test_what_cannot_be_graded_costs_no_attempt(kit: Kit) -> None:
