@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,6 +40,7 @@ class Upload:
     @classmethod
     def of(cls, name: str, data: bytes) -> Upload:
         """Raises Invalid, TooLarge."""
+        name = "".join(sign for sign in name if unicodedata.category(sign) != "Cc")
         name = name.replace("\\", "/").rpartition("/")[2].strip()[-255:] or PASTED
         kind = "." + name.lower().rpartition(".")[2]
         if kind not in KINDS:

@@ -136,8 +136,11 @@ def _worded(url: str) -> Iterator[None]:
 def _open(url: str) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise UsageError(f"GRADER_DATABASE_URL is not an address of a database: {url!r}") from None
+    except (ArgumentError, ValueError):  # the address is not repeated: it may hold a password
+        raise UsageError(
+            "GRADER_DATABASE_URL is not an address of a database; use sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, with %40 for @, %3A for : and %2F for / in it"
+        ) from None
     if parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
         return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
     if parsed.get_backend_name() != "sqlite":

@@ -173,11 +173,18 @@ def test_a_backup_made_while_somebody_writes_is_whole(store: Store, tmp_path: Pa
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("nonsense", "not an address"), ("sqlite://", "in memory"), ("oracle://x/y", "oracle is not known")],
+    [
+        ("nonsense", "not an address"),
+        ("postgresql+psycopg//grader:hunter2@host/db", "not an address"),
+        ("postgresql+psycopg://grader:hunter2@host:port/db", "not an address"),
+        ("sqlite://", "in memory"),
+        ("oracle://x/y", "oracle is not known"),
+    ],
 )
-def test_an_address_that_cannot_be_used_is_named(url: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_address_that_cannot_be_used_is_named_without_its_password(url: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
         Store(url)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.sqlite

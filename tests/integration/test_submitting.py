@@ -325,6 +325,7 @@ def test_an_upload_of_a_wrong_kind_or_size_is_refused(name: str, data: bytes, er
         ("../../etc/a.py", "a.py"),
         ("C:\\x\\b.ipynb", "b.ipynb"),
         ("作业 1.ZIP", "作业 1.ZIP"),
+        ("a\0\r\nb.py", "ab.py"),
         ("x" * 300 + ".py", "x" * 252 + ".py"),
     ],
 )
