@@ -32,7 +32,6 @@ app = typer.Typer()
 EXIT_DIFFERENT = 1
 _COURSE, _LOGIN = "smoke", "smoke"
 _STOP_S = 30.0
-_SECRET = "tests"  # inputs follow from it: those of tests/acceptance, so that a story ends in the same way every time
 
 
 @app.command()
@@ -117,6 +116,7 @@ def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, 
     Its address, a token, {assignment: why it is not there}.
     """
     from grader import assembly
+    from grader.stories import SECRET
     from grader.web.app import create_app
 
     log_lines("error")
@@ -124,7 +124,7 @@ def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, 
         own = settings.model_copy(
             update={
                 "data_dir": Path(folder), "database_url": database, "public_url": "", "uploads_a_minute": 10_000,
-                "requests_a_minute": 1_000_000, "secret": SecretStr(_SECRET),
+                "requests_a_minute": 1_000_000, "secret": SecretStr(SECRET),
             }
         )  # fmt: skip
         if database:

@@ -25,6 +25,7 @@ from typing import Any
 
 from grader.reports import Json, Report, ReportStatus, Status
 
+SECRET = "acceptance"  # inputs follow from it: fixed, so that a story meets the same ones everywhere and every time
 ATTACKS = frozenset(
     {"hang", "memory", "fork", "network", "files", "forged", "exit", "patched", "flood", "searches", "crash"}
 )

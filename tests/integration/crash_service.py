@@ -164,14 +164,32 @@ def main(mode: str, folder: Path, seed: int, kills: int) -> None:
     scene, luck = SCENES[mode], random.Random(seed)
     _catalogue()
     for _ in range(kills):
+        before = size_of_log(folder)
         child = start(scene, folder, peace=False)
         time.sleep(luck.uniform(scene.least_s, scene.most_s))
+        if scene.assignment != NUMPY:
+            await_uploads(folder, before, luck)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             sys.exit(f"a child ended by itself: {status}")
     _, status = os.waitpid(start(scene, folder, peace=True), 0)
     sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def size_of_log(folder: Path) -> int:
+    path = folder / "acknowledged"
+    return path.stat().st_size if path.exists() else 0
+
+
+def await_uploads(folder: Path, before: int, luck: random.Random) -> None:
+    """On a machine that is busy with other things: until the child has taken some files, and a moment more."""
+    deadline = time.monotonic() + 5
+    while size_of_log(folder) < before + 600:  # some three lines
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+    time.sleep(luck.uniform(0, 0.05))
 
 
 def start(scene: Scene, folder: Path, *, peace: bool) -> int:
