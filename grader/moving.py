@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError, UsageError
-from grader.queue.distributed import DistributedQueue
+from grader.queue.delivering import deliver
 from grader.queue.rows import back
 from grader.store import migrating
 from grader.store.engine import Store
@@ -23,6 +23,7 @@ from grader.store.verifying import Contents, verify_connection
 
 _ROWS = 100  # copied at a time
 _JOBS = 1000
+_WORDS = {"blobs": "uploads", "instance": "settings of a service", "check_results": "results of checks"}
 _MOVED = tuple(table for table in Base.metadata.sorted_tables if table.name != Worker.__tablename__)  # they say hello
 
 
@@ -44,12 +45,15 @@ def move(source: Store, target: Store) -> Contents:
     with source.read() as old, target.write() as new:
         for table in _MOVED:
             if new.execute(select(func.count()).select_from(table)).scalar_one():
-                raise UsageError(f"{target.place} holds {table.name} already; make an empty database with createdb")
+                raise UsageError(
+                    f"{target.place} is not empty ({_WORDS.get(table.name, table.name)} are in it); make an empty "
+                    "database with createdb"
+                )
         for table in _MOVED:
             _copy(old, new, table)
             _compare(old, new, table)
         _continue_numbers(new)
-        _hand_out(new, DistributedQueue(target))
+        _hand_out(new)
         new.flush()
         return verify_connection(new.connection())
 
@@ -92,7 +96,7 @@ def _continue_numbers(session: Session) -> None:
             session.execute(select(func.setval(name, func.coalesce(last, 1), last.is_not(None))))
 
 
-def _hand_out(session: Session, queue: DistributedQueue) -> None:
+def _hand_out(session: Session) -> None:
     """What waits, or ran when it was stopped, waits for workers of the target."""
     unfinished = (JobState.QUEUED, JobState.RUNNING)
     jobs = session.scalars(select(Job).where(Job.state.in_(unfinished)).order_by(Job.id)).all()
@@ -100,4 +104,4 @@ def _hand_out(session: Session, queue: DistributedQueue) -> None:
         if job.state is JobState.RUNNING:
             back(session, job, error="the database was moved", run_after=datetime.now(UTC), attempts=job.attempts)
     for start in range(0, len(jobs), _JOBS):
-        queue.defer(session, jobs[start : start + _JOBS])
+        deliver(session, jobs[start : start + _JOBS])

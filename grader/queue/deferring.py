@@ -18,13 +18,14 @@ from typing import Any, Final
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector, exceptions
 from procrastinate import jobs as deliveries
 from procrastinate.sql import queries
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from grader.queue.distributed import TASK
+from grader.queue.delivering import TASK, deliver
 from grader.queue.periodic import HOURLY, Task
 from grader.store.engine import Store
-from grader.store.models import Worker
+from grader.store.models import Job, Worker
+from grader.store.states import JobState
 
 log = logging.getLogger("grader")
 
@@ -37,6 +38,7 @@ _LONG_SILENT_S = 3600.0  # far beyond the time after which jobs are taken back: 
 _FAILED_KEPT_H = 24
 _AGAIN_S = 5.0
 _CONNECTIONS = 3  # one listens
+_UNDELIVERED = text("NOT EXISTS (SELECT 1 FROM procrastinate_jobs p WHERE p.id = jobs.delivery AND p.status = 'todo')")
 _LOUD = ("procrastinate", "psycopg.pool")  # a traceback for every try while the server is away; ours is one line
 
 
@@ -157,8 +159,12 @@ def ask_every_worker(session: Session, now: datetime) -> int:
 
 def forget(session: Session, now: datetime) -> None:
     """Procrastinate's rows that nobody needs: periodic jobs that failed long ago or whose worker was lost in the
-    middle (their next period comes), workers that fell silent. Jobs that are gradings are the queue's own."""
+    middle (their next period comes), workers that fell silent. Jobs that are gradings are the queue's own; one that
+    waits and has lost its delivery gets another."""
     connection = session.connection()
+    for row in session.scalars(select(Job).where(Job.state == JobState.QUEUED, _UNDELIVERED)).all():
+        log.error("the delivery of job %d was gone; it has a new one", row.id)
+        deliver(session, [row])
     stalled = connection.exec_driver_sql(
         queries["select_stalled_jobs_by_heartbeat"],
         {"queue": None, "task_name": None, "seconds_since_heartbeat": _LONG_SILENT_S},

@@ -16,18 +16,16 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from procrastinate import App, SyncPsycopgConnector, exceptions
-from procrastinate import jobs as deliveries
-from procrastinate.sql import queries
 from psycopg.errors import ForeignKeyViolation
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError
 from grader.queue import Job, LeaseLost, Priority
+from grader.queue.delivering import ask, deliver, done, is_out, next_row, put_off, stalled
 from grader.queue.lost import CONFIRM_S, Suspicion
 from grader.queue.names import is_gone
 from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
@@ -39,16 +37,12 @@ from grader.store.states import JobState
 
 log = logging.getLogger("grader")
 
-TASK: Final = "grade"
 SILENT_S = 30.0  # a worker that has not been heard of for so long has lost its jobs
-FREED = "grader_job_freed"  # NOTIFY: a job ended, so that another one of its student may start
-_INSERTED = "procrastinate_any_queue_v1"
+FREED: Final = "grader_job_freed"  # NOTIFY: a job ended, so that another one of its student may start
+_INSERTED: Final = "procrastinate_any_queue_v1"
 _BEAT_S = 5.0
 _LOOK_FOR_LOST_S = 1.0
 _POLL_S = 1.0  # jobs that are tried again later wake nobody
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-_SPAN_S = 500_000_000  # of each priority, in one number of 32 bits: enough until 2041
-_CLASSES: Final = tuple(sorted(Priority))
 
 
 class DistributedQueue(JobRows):
@@ -56,13 +50,13 @@ class DistributedQueue(JobRows):
 
     def __init__(self, store: Store, listener: Listener | None = None, *, silent_s: float = SILENT_S) -> None:
         self._store, self._silent_s = store, silent_s
-        self._app = App(connector=SyncPsycopgConnector())  # never opened: it works on the connections it is given
         self._woken = threading.Condition()
         self._wakes = 0
         self._looked = 0.0
         self._suspicion = Suspicion(min(CONFIRM_S, silent_s))
         self._workers: dict[str, int] = {}  # Procrastinate's number of each worker of this process
         self._beaten: dict[str, float] = {}
+        self._doubtful: set[str] = set()  # leases of jobs that we may have taken without hearing of it
         self._lock = threading.Lock()
         if listener is not None:
             listener.on(_INSERTED, self._wake, missed=self._wake)
@@ -80,7 +74,7 @@ class DistributedQueue(JobRows):
         )  # fmt: skip
         session.add(row)
         session.flush()
-        self.defer(session, [row])
+        deliver(session, [row])
         after_commit(session, self._wake)
 
     def put_many(
@@ -96,29 +90,8 @@ class DistributedQueue(JobRows):
         ]  # fmt: skip
         session.add_all(rows)
         session.flush()
-        self.defer(session, rows)
+        deliver(session, rows)
         after_commit(session, self._wake)
-
-    def defer(self, session: Session, rows: Sequence[Row]) -> None:
-        """Hands rows over to Procrastinate on the session's own connection.
-
-        The lock is of a student and a runtime: a job whose runtime no worker has must not hold up the others.
-        """
-        made = [
-            deliveries.Job(
-                id=None, task_name=TASK, queue=row.runtime, lock=f"student:{row.user_id}:{row.runtime}",
-                queueing_lock=None, priority=turn(Priority(row.priority), row.fair_at), task_kwargs={"job": row.id},
-            )
-            for row in rows
-        ]  # fmt: skip
-        connection = session.connection().connection.driver_connection
-        try:
-            done = self._app.job_manager.batch_defer_jobs(made, connection=connection)
-        except exceptions.ConnectorException as error:
-            raise StoreError(f"the database cannot be used now: {error.__cause__ or error}") from error
-        for row, job in zip(rows, done, strict=True):
-            row.delivery = job.id
-        session.flush()
 
     def cancel(self, session: Session, *, regrade_id: int, now: datetime) -> None:
         waiting = (Row.regrade_id == regrade_id, Row.state == JobState.QUEUED)
@@ -129,21 +102,38 @@ class DistributedQueue(JobRows):
 
     def take(self, worker: str, runtimes: Sequence[str]) -> Job | None:
         self._take_back_lost()
-        number = self._number(worker)
+        self._give_back_doubtful()
+        number, lease = self._number(worker), secrets.token_hex(16)
         try:
             with self._store.write(shared=True) as session:
-                found = _ask(session, "fetch_job", queues=list(runtimes), worker_id=number)
-                if found["id"] is None:
+                row = next_row(session, runtimes, number)
+                if row is None:
                     return None
-                row = session.get_one(Row, found["args"]["job"])
                 now = datetime.now(UTC)
                 until = now + timedelta(seconds=self._silent_s)
-                return begin(session, row, worker=worker, lease=secrets.token_hex(16), now=now, until=until)
+                return begin(session, row, worker=worker, lease=lease, now=now, until=until)
         except IntegrityError as error:
             if isinstance(error.orig, ForeignKeyViolation):  # silent for so long that we were struck off
                 with self._lock:
                     self._workers.pop(worker, None)
             return None  # else another worker was quicker with a job of the same student
+        except StoreError:  # perhaps only the answer to the commit was lost
+            with self._lock:
+                self._doubtful.add(lease)
+            raise
+
+    def _give_back_doubtful(self) -> None:
+        """Jobs that run for nobody: they were taken, and the answer to the commit did not reach us."""
+        with self._lock:
+            if not self._doubtful:
+                return
+            doubtful = set(self._doubtful)
+        with self._store.write(shared=True) as session:
+            question = select(Row).where(Row.lease.in_(doubtful), Row.state == JobState.RUNNING)
+            for row in session.scalars(question.with_for_update()):
+                self._put_back(session, row, error="", delay=0.0, attempts=row.attempts - 1)
+        with self._lock:
+            self._doubtful -= doubtful
 
     def wait(self, timeout_s: float) -> None:
         with self._woken:
@@ -159,15 +149,15 @@ class DistributedQueue(JobRows):
                     .values(progress=progress.get(job.id))
                 )
             for number in list(self._workers.values()):
-                _ask(session, "update_heartbeat", worker_id=number)
+                ask(session, "update_heartbeat", worker_id=number)
 
     def finish(self, session: Session, job: Job, now: datetime, *, failed: bool = False) -> None:
         row = _held(session, job)
         if row is None:
             raise LeaseLost(f"job {job.id} is not ours any more")
         end(row, now, failed=failed)
-        status = deliveries.Status.FAILED if failed else deliveries.Status.SUCCEEDED
-        _ask(session, "finish_job", job_id=row.delivery, status=status.value, delete_job=True)  # the row says it all
+        if is_out(session, row):  # else somebody has meddled; the row says it all
+            done(session, row, failed=failed)
         session.execute(select(func.pg_notify(FREED, "")))
         after_commit(session, self._wake)
 
@@ -181,7 +171,7 @@ class DistributedQueue(JobRows):
         with self._store.write(shared=True) as session:
             row = _held(session, job)
             if row is not None:
-                _put_back(session, row, error=error, delay=delay, attempts=attempts)
+                self._put_back(session, row, error=error, delay=delay, attempts=attempts)
                 after_commit(session, self._wake)
 
     # Workers that live and workers that do not ---------------------------------------------------------------------
@@ -194,9 +184,9 @@ class DistributedQueue(JobRows):
                 return number
             with self._store.write(shared=True) as session:
                 if number is None:
-                    number = int(_ask(session, "register_worker")["worker_id"])
+                    number = int(ask(session, "register_worker")["worker_id"])
                 else:
-                    _ask(session, "update_heartbeat", worker_id=number)
+                    ask(session, "update_heartbeat", worker_id=number)
             self._workers[worker], self._beaten[worker] = number, time.monotonic()
             return number
 
@@ -210,35 +200,34 @@ class DistributedQueue(JobRows):
             running = session.scalars(select(Row).where(Row.state == JobState.RUNNING)).all()
             if not running:
                 return
-            stalled = self._stalled(session)
+            silent = stalled(session, self._silent_s)
         gone = {row.id: row.lease for row in running if is_gone(row.worker)}
-        silent = self._suspicion.confirmed({row.id: row.lease for row in running if row.delivery in stalled})
-        lost = {**silent, **gone}
+        long = self._suspicion.confirmed({row.id: row.lease for row in running if row.delivery in silent})
+        lost = {**long, **gone}
         if not lost:
             return
         with self._store.write(shared=True) as session:
-            stalled = self._stalled(session)  # who waited for its turn as long as we did may have been heard of
+            silent = stalled(session, self._silent_s)  # who waited as long as we did may have been heard of
             question = select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)
             for row in session.scalars(question.with_for_update(skip_locked=True)):
-                if row.lease == lost[row.id] and (row.id in gone or row.delivery in stalled):
-                    _put_back(session, row, error="the worker was lost", delay=0.0, attempts=row.attempts)
+                if row.lease == lost[row.id] and (row.id in gone or row.delivery in silent):
+                    self._put_back(session, row, error="the worker was lost", delay=0.0, attempts=row.attempts)
                     log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
 
-    def _stalled(self, session: Session) -> set[int]:
-        """Procrastinate's numbers of the jobs whose workers have not been heard of for too long."""
-        parameters = {"queue": None, "task_name": TASK, "seconds_since_heartbeat": self._silent_s}
-        return {found["id"] for found in _ask_all(session, "select_stalled_jobs_by_heartbeat", **parameters)}
+    def _put_back(self, session: Session, row: Row, *, error: str, delay: float, attempts: int) -> None:
+        now = session.execute(select(func.now())).scalar_one()
+        back(session, row, error=error, run_after=now + timedelta(seconds=delay), attempts=attempts)
+        if is_out(session, row):
+            put_off(session, row, seconds=delay)
+        else:
+            log.error("the delivery of job %d was gone; it has a new one", row.id)
+            deliver(session, [row])
+        session.execute(select(func.pg_notify(FREED, "")))
 
     def _wake(self, _: str = "") -> None:
         with self._woken:
             self._wakes += 1
             self._woken.notify_all()
-
-
-def turn(priority: Priority, fair_at: datetime) -> int:
-    """The number that Procrastinate sorts by, larger first: the priority's class, then the second of the turn."""
-    second = min(max(0, int((fair_at - _EPOCH).total_seconds())), _SPAN_S - 1)
-    return -(_CLASSES.index(priority) * _SPAN_S + second)
 
 
 def _held(session: Session, job: Job) -> Row | None:
@@ -249,23 +238,3 @@ def _held(session: Session, job: Job) -> Row | None:
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-
-
-def _put_back(session: Session, row: Row, *, error: str, delay: float, attempts: int) -> None:
-    now = session.execute(select(func.now())).scalar_one()
-    run_after = now + timedelta(seconds=delay)
-    back(session, row, error=error, run_after=run_after, attempts=attempts)
-    _ask(
-        session, "retry_job", job_id=row.delivery, retry_at=run_after, new_priority=None, new_queue_name=None,
-        new_lock=None,
-    )  # fmt: skip
-    session.execute(select(func.pg_notify(FREED, "")))
-
-
-def _ask(session: Session, name: str, **parameters: Any) -> RowMapping:
-    """One of Procrastinate's own statements, in the session's transaction: its first row."""
-    return session.connection().exec_driver_sql(queries[name], parameters).mappings().one()
-
-
-def _ask_all(session: Session, name: str, **parameters: Any) -> Sequence[RowMapping]:
-    return session.connection().exec_driver_sql(queries[name], parameters).mappings().all()

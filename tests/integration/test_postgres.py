@@ -23,11 +23,14 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, make_url, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from grader import cli_serve, installation
 from grader.assembly import EVENTS, Parts, longest_check_s
 from grader.errors import StoreError, UsageError
 from grader.events import Event
+from grader.queue import deferring
 from grader.queue.distributed import DistributedQueue
 from grader.reports import Report
 from grader.service import regrading, roster
@@ -111,6 +114,11 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def execute(kit: Kit, statement: str) -> None:
+    with kit.service.store.write() as session:
+        session.execute(text(statement))
 
 
 def scalar(kit: Kit, question: str) -> Any:
@@ -448,6 +456,59 @@ class TestDeliveries:
         assert deliveries(kit) == {}
         with kit.service.store.read() as session:
             assert set(session.scalars(select(Job.state))) == {JobState.DONE}
+
+    def test_one_without_a_job_that_waits_is_dropped_and_holds_nobody_up(self, kit: Kit) -> None:
+        kit.hand_in("ada")
+        execute(kit, "DELETE FROM jobs")
+        done = kit.hand_in("bob", program(salt="done"))
+        execute(kit, f"UPDATE jobs SET state = 'done', ended_at = now() WHERE submission_id = {done}")
+        number = kit.hand_in("chen", program(salt="waits"))
+        assert kit.worker.one()
+        assert kit.submission(number).state is SubmissionState.GRADED
+        assert (deliveries(kit), kit.worker.one()) == ({}, False)
+
+    def test_a_job_that_has_lost_its_delivery_ends_all_the_same(self, kit: Kit) -> None:
+        first, second = kit.hand_in("ada"), kit.hand_in("bob", program(salt="given back"))
+        queue = kit.service.queue
+        jobs = [queue.take(kit.worker.name, ["numpy"]) for _ in range(2)]
+        execute(kit, "DELETE FROM procrastinate_jobs WHERE task_name = 'grade'")
+        for job in jobs:
+            assert job is not None
+            if job.submission_id == second:
+                queue.give_back(job)
+                continue
+            with kit.service.store.write(student=job.user_id) as session:
+                queue.finish(session, job, kit.service.now())
+        assert deliveries(kit) == {"todo": 1}
+        assert scalar(kit, f"SELECT state FROM jobs WHERE submission_id = {first}") == JobState.DONE
+        execute(kit, "DELETE FROM procrastinate_jobs WHERE task_name = 'grade'")
+        assert not kit.worker.one()
+        with kit.service.store.write() as session:  # once an hour
+            deferring.forget(session, kit.service.now())
+        assert kit.worker.one()
+        assert kit.submission(second).state is SubmissionState.GRADED
+
+    def test_a_job_taken_by_a_commit_whose_answer_was_lost_runs_for_nobody_for_long(
+        self, kit: Kit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        number = kit.hand_in("ada")
+        commit = Session.commit
+
+        def lose(session: Session) -> None:
+            ran = any(isinstance(row, Job) for row in session.identity_map.values())
+            commit(session)
+            if ran:
+                raise OperationalError("COMMIT", {}, psycopg.OperationalError("server closed the connection"))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "commit", lose)
+            with pytest.raises(StoreError, match="server closed the connection"):
+                kit.worker.one()
+        assert kit.submission(number).state is SubmissionState.GRADING
+        assert kit.worker.one()
+        assert kit.submission(number).state is SubmissionState.GRADED
+        with kit.service.store.read() as session:
+            assert session.scalars(select(Job.attempts)).all() == [1]
 
 
 # Workers that hang, end and are replaced ---------------------------------------------------------------------------

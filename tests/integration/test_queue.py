@@ -237,6 +237,26 @@ def test_our_own_fault_is_tried_again_a_little_later(store: Store, queue: Queue)
     assert _take(queue).attempt == 2
 
 
+def test_what_is_left_for_later_holds_up_no_other_of_its_student(store: Store, queue: Queue) -> None:
+    first, second, third = (put(store, queue, "ada") for _ in range(3))
+    queue.give_back(_take(queue), after_s=60)
+    job = _take(queue)
+    assert job.submission_id == second
+    databases.hurry(store)
+    assert queue.take(ME, ["numpy"]) is None  # one of a student at a time
+    with store.write() as session:
+        queue.finish(session, job, NOW)
+    databases.hurry(store)
+    found: list[int] = []
+    while len(found) < 2:
+        job = _take(queue)
+        found.append(job.submission_id)
+        assert queue.take(ME, ["numpy"]) is None
+        with store.write() as session:
+            queue.finish(session, job, NOW)
+    assert set(found) == {first, third}
+
+
 def test_what_is_given_back_costs_no_attempt(store: Store, queue: Queue) -> None:
     submission = put(store, queue, "ada")
     queue.give_back(_take(queue))
