@@ -188,9 +188,12 @@ class Kit:
 
     @functools.cached_property
     def app(self) -> FastAPI:
+        from grader.web.api.metrics import metrics_of
         from grader.web.app import create_app
 
-        return create_app(self.service)
+        made = create_app(self.service)
+        metrics_of(made)  # as `grader serve` does: it asks the database, which a test may take away
+        return made
 
     @property
     def url(self) -> str:
