@@ -130,6 +130,11 @@ class Grading:
     def mode(self) -> Mode | None:
         return self._sandbox.mode
 
+    @property
+    def name(self) -> str:
+        """The worker's."""
+        return self._worker.name
+
     def start(self) -> None:
         """Takes jobs from now on; what is published gets warm meanwhile, then the sandbox is examined."""
         self._worker.start()

@@ -82,8 +82,8 @@ def verify() -> None:
 def move(file: Annotated[Path, typer.Argument(help="The SQLite database to move.")]) -> None:
     """Copy a whole SQLite database into the empty PostgreSQL database of GRADER_DATABASE_URL, and compare the two.
 
-    Stop the service first. The file stays as it is. Exit code 2 while something uses the file, or when the database is
-    not empty; then nothing was copied.
+    Stop the service first. The file is only read, then renamed, so that nobody serves it any more. Exit code 2 while
+    something uses the file, or when the database is not empty; then nothing was copied.
     """
     from grader import installation, moving
     from grader.store.engine import Store
@@ -94,10 +94,15 @@ def move(file: Annotated[Path, typer.Argument(help="The SQLite database to move.
     with installation.alone(file, "so that nothing is handed in meanwhile"):
         found = moving.move(source, target)
         source.close()
+        kept = installation.put_away(file.resolve(), datetime.now(UTC))
     target.close()
     out = terminal.console()
     out.print(f"Moved to {target.place}. {_counted(found)}", soft_wrap=True)
-    out.print(f"{file} was only read. Do not serve it any more.", soft_wrap=True)
+    if kept is None:
+        out.print(f"{file} was only read. Do not serve it any more.", soft_wrap=True)
+    else:
+        out.print(f"The file as it was, which nobody should serve any more: {kept}", soft_wrap=True)
+    out.print("Set GRADER_DATABASE_URL to the new database wherever grader serve and grader worker start.")
 
 
 def _counted(found: Contents) -> str:

@@ -7,7 +7,7 @@ import io
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,11 @@ from grader.cli_output import (
 from grader.errors import UsageError
 from grader.reports import Json
 from grader.settings import read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from grader.store.models import User
 
 app = typer.Typer()
 users = typer.Typer(help="People: list, add, new sign-in link, disable.", no_args_is_help=True)
@@ -241,8 +246,20 @@ def make_token(
         raise UsageError(f"there is no scope {unknown[0]!r}; there are: {', '.join(Scope)}")
     with opened_store() as store, store.write() as session:
         owner, scopes = user_named(session, login), [Scope(word) for word in scope]
+        if Scope.METRICS in scopes and not _administers(session, owner):
+            raise UsageError(f"the scope metrics is for administrators, and {owner.login} is none")
         _, text = accounts.make_token(session, SHELL, owner.id, name, scopes, days, datetime.now(UTC))
     print(text)
+
+
+def _administers(session: Session, user: User) -> bool:
+    """Whether somebody is an administrator of a course, or will be of the first one."""
+    from grader.demo import ADMINISTRATOR
+    from grader.service.access import actor_of
+    from grader.store.states import Role
+
+    highest = actor_of(session, user).highest
+    return highest is Role.ADMIN or (highest is None and user.login == ADMINISTRATOR)
 
 
 @token.command(name="list")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -74,6 +75,9 @@ def serve(
         grading = None
         if settings.slots:
             exposed = "" if loopback else f"{host} is reached by other machines"
+            public = urlsplit(settings.public_url).hostname or host
+            if loopback and (settings.proxies or not assembly.is_loopback(public)):
+                exposed = "other machines reach the service through a proxy (GRADER_PUBLIC_URL, GRADER_PROXIES)"
             grading = grading_for(settings, parts, settings.slots, (), exposed=exposed, grace_s=assembly.STOP_S)
             stack.callback(grading.close)
         address = assembly.address_of(sock, host)
@@ -111,22 +115,35 @@ def worker(
     SIGTERM or Ctrl-C: takes no more, finishes what it has within the time of the longest check, exit code
     0. 2: wrong usage, or there is no database. 5: no sandbox of the needed strength here.
     """
+    from grader.cli_top import short
+
     settings = read_settings()
     start_log(settings)
     _warn_of_misspelled()
     end_on_signals()
     wanted = tuple(word.strip() for word in runtimes.split(",") if word.strip())
-    with ExitStack() as stack:
-        parts = stack.enter_context(opened_for_service(settings))
-        parts.forget_lost_workers()
-        _show_metrics(settings, parts, settings.metrics_port if metrics_port is None else metrics_port, stack)
-        _trace("worker", settings, stack)
-        grading = grading_for(settings, parts, concurrency or settings.slots or 1, wanted)
-        stack.callback(grading.close)
-        grading.start()
-        log.info("grading in mode %s", grading.mode)
-        while True:
-            signal.pause()
+    port = settings.metrics_port if metrics_port is None else metrics_port
+    try:
+        with ExitStack() as stack:
+            parts = stack.enter_context(opened_for_service(settings))
+            parts.forget_lost_workers()
+            _show_metrics(settings, parts, port, stack)
+            _trace("worker", settings, stack)
+            if not settings.slots and concurrency is None:
+                log.warning("GRADER_SLOTS=0 is for grader serve; this worker grades 1 at once")
+            slots = concurrency or settings.slots or 1
+            grading = grading_for(settings, parts, slots, wanted)
+            stack.callback(grading.close)
+            grading.start()
+            log.info(
+                "grading in mode %s, %d at once, as %s; Grader %s, database %s",
+                grading.mode, slots, short(grading.name, 80), __version__, parts.store.place,
+            )  # fmt: skip
+            while True:
+                signal.pause()
+    except SystemExit:
+        log.info("stopped")
+        raise
 
 
 @app.command()
@@ -136,15 +153,21 @@ def migrate() -> None:
     Exit code 0 when it is there. 2: something uses the SQLite database; PostgreSQL is migrated while it is used.
     """
     from grader import installation
+    from grader.store import migrating
 
     settings = read_settings()
     store = installation.open_store(settings.database, make=True)
+    found, needed = migrating.version(store), migrating.newest()
     copy = installation.bring_up_to_date(store, datetime.now(UTC))
     store.close()
     out = terminal.console()
     if copy is not None:
         out.print(f"The database as it was: {copy}", soft_wrap=True)
-    out.print("The schema is up to date.")
+    if found == needed:
+        done = f"Nothing to do: the schema is {needed}."
+    else:
+        done = f"Made the schema {needed}." if found is None else f"Brought the schema from {found} to {needed}."
+    out.print(f"Database {store.place}\n{done}", soft_wrap=True)
 
 
 def _warn_of_misspelled() -> None:
@@ -246,13 +269,20 @@ def first_steps(settings: Settings, parts: Parts, *, demo: bool) -> list[Invitat
         if demo:
             runtimes = assembly.installed(parts.catalogue, absent_runtimes(settings, parts))
             course.make_demo(session, parts.catalogue, runtimes, now)
-        return course.invitations(session, now, demo=demo)
+        return course.invitations(session, now, demo=demo, links=settings.log_format == "text")
 
 
 def _welcome(
     address: str, settings: Settings, parts: Parts, grading: Grading | None, invited: list[Invitation], *, demo: bool
 ) -> None:
     """What somebody who starts the service needs to know, in 80 columns; links are never broken over lines."""
+    absent = [f"Not available: {why}" for why in absent_runtimes(settings, parts).values()]
+    facts = list(_facts(address, settings, parts, grading, demo=demo))
+    if settings.log_format == "json":  # for machines that keep what they read: one object each, and no links
+        never = [f"{person.login} has never signed in; a link: grader users link {person.login}" for person in invited]
+        for fact in (*never, *absent, *facts):
+            log.info("%s", fact)
+        return
     out = terminal.console()
     if invited:
         out.print("Sign-in links. Each works once, until the next start or for 14 days:")
@@ -261,19 +291,25 @@ def _welcome(
         out.print(f"  {settings.public_url or address}/sign-in/link/{person.token}", style="cyan", soft_wrap=True)
     if invited:
         out.print()
-    for why in absent_runtimes(settings, parts).values():
-        out.print(f"Not available: {why}")
-    if not demo and not parts.published():
-        out.print("There is no course yet; see: grader course make --help")
-    out.print(f"Database {parts.store.place}", soft_wrap=True)
-    if grading is None:
-        out.print("It does not grade (GRADER_SLOTS=0); start beside it: grader worker")
-    else:
-        out.print(f"Sandbox mode {grading.mode}, {settings.slots} gradings at once")
-    if settings.public_url:
-        out.print(f"People reach it at {settings.public_url}", soft_wrap=True)
-    out.print(f"Grader {__version__} listens at {address}  (Ctrl-C stops it)", style="bold", soft_wrap=True)
+    for fact in absent:
+        out.print(fact)
+    for fact in facts:
+        out.print(fact, style="bold" if fact is facts[-1] else "", soft_wrap=True)
     sys.stdout.flush()
+
+
+def _facts(address: str, settings: Settings, parts: Parts, grading: Grading | None, *, demo: bool) -> Iterator[str]:
+    """What runs here, a sentence each."""
+    if not demo and not parts.published():
+        yield "There is no course yet; see: grader course make --help"
+    yield f"Database {parts.store.place}"
+    if grading is None:
+        yield "It does not grade (GRADER_SLOTS=0); start beside it: grader worker"
+    else:
+        yield f"Sandbox mode {grading.mode}, {settings.slots} gradings at once"
+    if settings.public_url:
+        yield f"People reach it at {settings.public_url}"
+    yield f"Grader {__version__} listens at {address}  (Ctrl-C stops it)"
 
 
 # The log -----------------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ _SAY: dict[str, dict[Language, str]] = {
     "status": {"en": "status", "zh": "状态"},
     "score": {"en": "score", "zh": "得分"},
     "seconds": {"en": "seconds", "zh": "秒"},
+    "ends": {"en": "ends", "zh": "停止"},
     "none_alive": {"en": "No worker is alive, so nothing is graded.", "zh": "没有在线的评分进程，提交不会被评分。"},
     "more": {"en": "and {} more", "zh": "还有 {} 个"},
     "regrade": {"en": "regrade", "zh": "重评"},
@@ -192,9 +193,11 @@ def _workers(workers: tuple[Worker, ...], seen: Overview, say: dict[str, str]) -
     for worker in workers:
         silent = worker not in seen.alive
         weak = worker.mode not in ("A", "B")
+        ends = worker.detail.get("assignments") == {}  # it was told to stop, so others need not leave it any job
+        slots = say["ends"] if ends else one_line(worker.detail.get("slots", ""))
         table.add_row(
             short(worker.name, 20), Text(worker.mode or "-", style="red" if weak else ""),
-            one_line(worker.detail.get("runtimes", [])), one_line(worker.detail.get("slots", "")),
+            one_line(worker.detail.get("runtimes", [])), slots,
             one_line(worker.detail.get("version", "")),
             Text(span((seen.at - worker.seen_at).total_seconds()), style="red" if silent else ""),
             style="dim" if silent else "",

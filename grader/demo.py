@@ -60,12 +60,15 @@ def make_demo(session: Session, catalogue: Catalogue, runtimes: Collection[str],
             publishing.publish(session, SHELL, course, catalogue, name, rules, now)
 
 
-def invitations(session: Session, now: datetime, *, demo: bool) -> list[Invitation]:
-    """New sign-in links of the first administrator and, in a demo, its people: of those who have never signed in."""
+def invitations(session: Session, now: datetime, *, demo: bool, links: bool = True) -> list[Invitation]:
+    """New sign-in links of the first administrator and, in a demo, its people: of those who have never signed in.
+
+    links: else only who they are; a link that they were given stays.
+    """
     made = []
     for person in _PEOPLE if demo else _PEOPLE[:1]:
         user = session.scalar(select(User).where(User.login == person.login, User.active))
         if user is not None and not accounts.has_signed_in(session, user):
-            token = accounts.make_link(session, user, now)
+            token = accounts.make_link(session, user, now) if links else ""
             made.append(Invitation(login=user.login, name=user.name, role=person.role, token=token))
     return made

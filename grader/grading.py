@@ -117,9 +117,10 @@ class Engine:
         read_ms: float,
         on_check: Callable[[CheckResult], None] | None,
     ) -> Report:
-        seed = int(blank.seed, 16)
+        seed, waiting = int(blank.seed, 16), time.perf_counter()
         versions = self.sandbox.versions(assignment.runtime)
-        reference = self.references.borrow(assignment)
+        reference = self.references.borrow(assignment)  # like the line above, waits while these are being warmed up
+        warm_ms = elapsed_ms(waiting)
         session = StudentSession(self.sandbox, assignment, piece, seed % 2**31, self.limits)
         try:
             checking = time.perf_counter()
@@ -144,7 +145,7 @@ class Engine:
         )
         timings = {
             "read": read_ms,
-            "wait_for_child": session.take_ms,
+            "wait_for_child": warm_ms + session.take_ms,
             "load": session.load_ms,
             "checks": checks_ms,
             "explain": explain_ms,

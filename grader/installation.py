@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -19,15 +20,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError, UsageError
+from grader.ownership import give, make_folder, make_new, open_own, reason
 from grader.store import migrating, verifying
+from grader.store.addresses import no_connection
 from grader.store.engine import Store
 from grader.store.models import Instance
 
 _SECRET, _ADDRESS = "secret", "address"
+_MOVED = "moved-"  # with the time, behind the name of a file that is in PostgreSQL now
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -38,14 +42,22 @@ def open_store(url: str, *, make: bool = False) -> Store:
         _require_connection(store)
         return store
     file = file_of(store)
-    if make:
-        try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # SQLite would let others read it
-        except OSError as error:
-            raise UsageError(f"the database {file} cannot be made: {error.strerror}; see GRADER_DATA_DIR") from None
-    elif not file.exists():
-        raise UsageError(f"there is no database {file}; grader serve makes one, and grader migrate an empty one")
+    try:
+        if make:
+            _require_not_moved(file)
+            make_folder(file.parent)
+        os.close(open_own(file, make=make))  # SQLite would let others read what it makes
+    except FileNotFoundError:
+        store.close()
+        if make:  # a mistake in the address makes no folders
+            raise UsageError(f"there is no folder {file.parent.parent} to make {file.parent} in") from None
+        raise UsageError(
+            f"there is no database {file}; is GRADER_DATA_DIR or GRADER_DATABASE_URL the same as for grader serve, "
+            "which makes one?"
+        ) from None
+    except OSError as error:
+        store.close()
+        raise UsageError(f"the database {file} cannot be opened: {reason(file, error)}") from None
     return store
 
 
@@ -53,13 +65,9 @@ def _require_connection(store: Store) -> None:
     try:
         with store.engine.connect():
             pass
-    except OperationalError as error:
-        said = " ".join(str(error.orig).split())
+    except DBAPIError as error:
         store.close()
-        raise UsageError(
-            f"GRADER_DATABASE_URL: no connection to {store.place}: {said}. Is the server running, does the database "
-            "exist (createdb), are user and password right?"
-        ) from None
+        raise UsageError(no_connection(store.engine.url, error)) from None
 
 
 def file_of(store: Store) -> Path:
@@ -135,9 +143,9 @@ def alone(file: Path, why: str) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path, how: int, refusal: str) -> Iterator[None]:
     try:
-        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = open_own(path, make=True)
     except OSError as error:
-        raise UsageError(f"{path} cannot be opened: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be opened: {reason(path, error)}") from None
     try:
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
@@ -193,7 +201,7 @@ def backup(store: Store, target: Path) -> int:
 
 
 def _copy(store: Store, target: Path, *, contents: bool = True) -> None:
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    os.close(make_new(target))
     try:
         store.backup(target)
         check(target, contents=contents)
@@ -244,13 +252,19 @@ def restore(source: Path, url: str, now: datetime) -> Path | None:
     """
     check(source)
     file = file_of(Store(url))
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        make_folder(file.parent, parents=True)
+    except OSError as error:
+        raise UsageError(f"{file.parent} cannot be made: {reason(file.parent, error)}") from None
     with alone(file, "so that the database can be replaced"):
         fresh = _beside(file, "restoring")
         _remove(fresh)
         try:
-            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            shutil.copyfile(source, fresh)
+            with (
+                os.fdopen(make_new(fresh, like=file if file.exists() else None), "wb") as target,
+                source.open("rb") as old,
+            ):
+                shutil.copyfileobj(old, target)
             store = Store(f"sqlite:///{fresh}")
             try:
                 migrating.upgrade(store)
@@ -270,8 +284,7 @@ def _put_aside(file: Path, target: Path) -> Path | None:
     """Keeps a database, perhaps a damaged one, under another name; its own name stays until it is replaced."""
     if not file.exists():
         return None
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # into the file what still stands in its journal
+    _one_file(file)
     for ending in ("-wal", "-shm"):  # left only where that failed
         with contextlib.suppress(FileNotFoundError):
             Path(f"{file}{ending}").rename(f"{target}{ending}")
@@ -279,7 +292,38 @@ def _put_aside(file: Path, target: Path) -> Path | None:
         os.link(file, target)
     except OSError:  # a file system without links
         shutil.copy2(file, target)
+        give(target, file)
     return target
+
+
+def _one_file(file: Path) -> None:
+    """Brings into a database what still stands in its journal."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def put_away(file: Path, now: datetime) -> Path | None:
+    """Another name for a database that was moved to PostgreSQL, so that nobody serves both; none when it has to stay.
+
+    What the file holds is not changed. `open_store` makes no new one in its place.
+    """
+    _one_file(file)
+    target = _beside(file, f"{_MOVED}{_stamp(now)}")
+    if Path(f"{file}-wal").exists():
+        return None
+    try:
+        file.rename(target)
+    except OSError:
+        return None
+    return target
+
+
+def _require_not_moved(file: Path) -> None:
+    if not file.exists() and (moved := sorted(file.parent.glob(f"{glob.escape(file.name)}.{_MOVED}*"))):
+        raise UsageError(
+            f"the database {file} was moved to PostgreSQL; set GRADER_DATABASE_URL to where it is. The file as it was "
+            f"is {moved[-1]}"
+        )
 
 
 def _remove(file: Path) -> None:

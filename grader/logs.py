@@ -10,17 +10,22 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping, Sequence
+import threading
+import time
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from grader.sandbox.child import clean_text
 
 # structlog takes as long to import as grading a small file: commands that do not serve do without it.
 
 _QUIET = ("uvicorn.error", "alembic", "httpx", "asyncio", "procrastinate", "opentelemetry")
-_PASSWORD = re.compile(r"(?P<before>\b[\w+.-]+://[^\s:/@]*:)[^\s'\"]+(?=@)")
+# The password of an address, up to its last @, in whichever place it stands; not the word for one in our own advice.
+_PASSWORD = re.compile(r"(?P<before>\b[\w+.-]+://[^\s:/@]*:)(?!PASSWORD@[^\s'\"@]*(?![^\s'\"]))[^\s'\"]+(?=@)")
+_OPTION = re.compile(r"(?P<before>[?&]\w*password=)[^&\s'\"]+", re.IGNORECASE)
 _SHOWN = ("request_id", "submission_id")  # in text, behind an event that does not say it
+_REMIND_S, _STEADY_S = 60.0, 2.0
 _MOST = 100_000  # characters of one text, tracebacks included
 
 
@@ -85,7 +90,7 @@ def json_lines(hidden: Sequence[str] = ()) -> logging.Formatter:
 def hide(text: str, hidden: Sequence[str] = ()) -> str:
     """Without the password of any address (scheme://user:password@host), nor these secrets."""
     if "://" in text:
-        text = _PASSWORD.sub(r"\g<before>***", text)
+        text = _OPTION.sub(r"\g<before>***", _PASSWORD.sub(r"\g<before>***", text))
     for secret in hidden:
         text = text.replace(secret, "***")
     return text
@@ -94,10 +99,13 @@ def hide(text: str, hidden: Sequence[str] = ()) -> str:
 def password_of(url: str) -> list[str]:
     """The password of a database's address, as it may be met in a message; empty without one."""
     try:
-        found = urlsplit(url).password
+        parts = urlsplit(url)
+        named = [value for key, value in parse_qsl(parts.query) if key.casefold().endswith("password")]
+        given = {parts.password or "", *named} - {""}
     except ValueError:
         return []
-    return sorted({found, unquote(found), quote(unquote(found), safe="")}, key=len, reverse=True) if found else []
+    forms = {form for found in given for form in (found, unquote(found), quote(unquote(found), safe=""))}
+    return sorted(forms, key=len, reverse=True)
 
 
 def log_lines(level: str, form: str = "text", hidden: Sequence[str] = ()) -> None:
@@ -109,3 +117,33 @@ def log_lines(level: str, form: str = "text", hidden: Sequence[str] = ()) -> Non
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Outage:
+    """Says once that something does not answer, then each minute as long as that lasts, then that it answers again.
+
+    Thread-safe: several threads meet the same outage. `now` is the time in seconds, for tests.
+    """
+
+    def __init__(self, logger: logging.Logger, back: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._back, self._now = logger, back, now
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._said = self._last = 0.0
+
+    def failed(self, error: Exception) -> None:
+        with self._lock:
+            self._last = now = self._now()
+            if self._since is not None and now - self._said < _REMIND_S:
+                return
+            lasts = "" if self._since is None else f" (for {now - self._since:.0f} s now)"
+            self._since, self._said = now if self._since is None else self._since, now
+        self._log.error("%s%s", error, lasts)
+
+    def answered(self) -> None:
+        """What works only now and then, as with a disk that is almost full, does not count as working again."""
+        with self._lock:
+            if self._since is None or self._now() - self._last < _STEADY_S:
+                return
+            lasted, self._since = self._now() - self._since, None
+        self._log.warning("%s after %.0f s", self._back, lasted)

@@ -38,6 +38,7 @@ _IDLE_S = 1.0
 _AFTER_ERROR_S = 1.0
 _PASS_ON_S = (0.5, 8.0)  # a job for another worker: how long this one leaves it to the others, at first and later on
 _PASS_ON_FOR_S = 300.0  # then it grades with the version it has
+_ASIDE_S = 1.0
 _ABSENT_FOR_S = 900.0  # how long a job waits here for a worker that has its assignment
 
 
@@ -144,10 +145,13 @@ class Worker:
                     self.queue.give_back(job)
                 else:  # perhaps the file's doing, so the attempt counts
                     self.queue.retry(job, repr(error))
-            except BaseException:
+            except Exception as again:
                 with self._lock:
                     self._stopped.append((job, error))
-                raise
+                if isinstance(again, StoreError):
+                    raise
+                log.exception("submission %d cannot be given back", job.submission_id)
+                return  # to the others, which need not wait for that
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
@@ -169,6 +173,8 @@ class Worker:
         if work is None:
             return
         self._passed.pop(job.id, None)
+        if self._stands_aside(job):
+            return
         if job.attempt > MOST_ATTEMPTS:
             report = _given_up(work)
         else:
@@ -232,6 +238,16 @@ class Worker:
             log.error("submission %d waits for a worker that can grade it: %s", job.submission_id, why)
         first, longest = _PASS_ON_S
         self.queue.give_back(job, after_s=min(longest, first * 2.0 ** min(count, 10)))
+        return True
+
+    def _stands_aside(self, job: Job) -> bool:
+        """Jobs whose worker was lost are graded one at a time: one of them may have killed it, and would take the
+        others along until all are given up."""
+        with self._lock:
+            others = [other for other in self._running.values() if other.suspect and other.id < job.id]
+        if not (job.suspect and others):
+            return False
+        self.queue.give_back(job, after_s=_ASIDE_S)
         return True
 
     def _cannot(self, job: Job, name: str, file_name: str, error: GraderError) -> None:
@@ -309,9 +325,9 @@ class Worker:
         try:
             with self._lock:
                 running, progress = list(self._running.values()), dict(self._progress)
+            self._announce(datetime.now(UTC))
             if running:
                 self.queue.keep(running, progress)
-            self._announce(datetime.now(UTC))
         except StoreError as error:
             log.error("heartbeat: %s", error)
         except Exception:  # without a heartbeat this worker would be taken for dead
@@ -321,7 +337,7 @@ class Worker:
         sandbox = self.engine.sandbox
         ready = () if self._stopping.is_set() else self.catalogue.names  # others need not leave jobs to who stops
         installed = [self.catalogue.get(name) for name in ready]
-        with self.store.write(shared=True) as session:
+        with self.store.write(sign_of_life=True) as session:
             now = pace.clock(session, now)
             row = session.get(WorkerRow, self.name)
             if row is None:

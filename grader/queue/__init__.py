@@ -38,7 +38,8 @@ class Job:
     """One grading. attempt: from 1; above MOST_ATTEMPTS the worker gives up. lease: proof that it is ours.
 
     version: of the assignment as whoever put it in knew it; empty: any. waited_s: from being put in to being taken.
-    first: nobody had taken it before. request_id, trace: of the request that put it in (see logs and telemetry).
+    first: nobody had taken it before. suspect: its worker was lost the last time, perhaps because of it.
+    request_id, trace: of the request that put it in (see logs and telemetry).
     """
 
     id: int
@@ -51,6 +52,7 @@ class Job:
     version: str = ""
     waited_s: float = 0.0
     first: bool = True
+    suspect: bool = False
     request_id: str = ""
     trace: str | None = None
 

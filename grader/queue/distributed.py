@@ -28,7 +28,7 @@ from grader.queue import Job, LeaseLost, Priority
 from grader.queue.delivering import ask, deliver, done, is_out, next_row, put_off, stalled
 from grader.queue.lost import CONFIRM_S, Suspicion
 from grader.queue.names import is_gone
-from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
+from grader.queue.rows import LOST, JobRows, back, begin, delay_s, end, new_row
 from grader.reports import Json
 from grader.store.engine import Store, after_commit
 from grader.store.listening import Listener
@@ -131,7 +131,7 @@ class DistributedQueue(JobRows):
         with self._store.write(shared=True) as session:
             question = select(Row).where(Row.lease.in_(doubtful), Row.state == JobState.RUNNING)
             for row in session.scalars(question.with_for_update()):
-                self._put_back(session, row, error="", delay=0.0, attempts=row.attempts - 1)
+                self._put_back(session, row, error=None, delay=0.0, attempts=row.attempts - 1)
         with self._lock:
             self._doubtful -= doubtful
 
@@ -141,15 +141,18 @@ class DistributedQueue(JobRows):
             self._woken.wait_for(lambda: self._wakes != seen, min(timeout_s, _POLL_S))
 
     def keep(self, jobs: Sequence[Job], progress: Mapping[int, list[Json]]) -> None:
+        with self._store.write(sign_of_life=True) as session:
+            for number in list(self._workers.values()):
+                ask(session, "update_heartbeat", worker_id=number)
+        if not jobs:
+            return
         with self._store.write(shared=True) as session:
-            for job in jobs:
+            for job in sorted(jobs, key=lambda job: job.id):
                 session.execute(
                     update(Row)
                     .where(Row.id == job.id, Row.lease == job.lease, Row.state == JobState.RUNNING)
                     .values(progress=progress.get(job.id))
                 )
-            for number in list(self._workers.values()):
-                ask(session, "update_heartbeat", worker_id=number)
 
     def finish(self, session: Session, job: Job, now: datetime, *, failed: bool = False) -> None:
         row = _held(session, job)
@@ -165,9 +168,9 @@ class DistributedQueue(JobRows):
         self._return(job, error=error, delay=delay_s(job.attempt), attempts=job.attempt)
 
     def give_back(self, job: Job, *, after_s: float = 0.0) -> None:
-        self._return(job, error="", delay=after_s, attempts=job.attempt - 1)
+        self._return(job, error=None, delay=after_s, attempts=job.attempt - 1)
 
-    def _return(self, job: Job, *, error: str, delay: float, attempts: int) -> None:
+    def _return(self, job: Job, *, error: str | None, delay: float, attempts: int) -> None:
         with self._store.write(shared=True) as session:
             row = _held(session, job)
             if row is not None:
@@ -182,7 +185,7 @@ class DistributedQueue(JobRows):
             number = self._workers.get(worker)
             if number is not None and time.monotonic() - self._beaten[worker] < _BEAT_S:
                 return number
-            with self._store.write(shared=True) as session:
+            with self._store.write(sign_of_life=True) as session:
                 if number is None:
                     number = int(ask(session, "register_worker")["worker_id"])
                 else:
@@ -211,11 +214,12 @@ class DistributedQueue(JobRows):
             question = select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)
             for row in session.scalars(question.with_for_update(skip_locked=True)):
                 if row.lease == lost[row.id] and (row.id in gone or row.delivery in silent):
-                    self._put_back(session, row, error="the worker was lost", delay=0.0, attempts=row.attempts)
+                    self._put_back(session, row, error=LOST, delay=0.0, attempts=row.attempts)
                     log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
 
-    def _put_back(self, session: Session, row: Row, *, error: str, delay: float, attempts: int) -> None:
+    def _put_back(self, session: Session, row: Row, *, error: str | None, delay: float, attempts: int) -> None:
         now = session.execute(select(func.now())).scalar_one()
+        error = row.last_error if error is None else error
         back(session, row, error=error, run_after=now + timedelta(seconds=delay), attempts=attempts)
         if is_out(session, row):
             put_off(session, row, seconds=delay)

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from grader.queue import Job, LeaseLost, Priority
 from grader.queue.lost import CONFIRM_S, Suspicion
 from grader.queue.names import is_gone
-from grader.queue.rows import JobRows, back, begin, delay_s, end, new_row
+from grader.queue.rows import LOST, JobRows, back, begin, delay_s, end, new_row
 from grader.reports import Json
 from grader.store.engine import Store, after_commit
 from grader.store.models import Job as Row
@@ -113,7 +113,7 @@ class LocalQueue(JobRows):
         self._return(job, error=error, delay=delay_s(job.attempt), attempts=job.attempt)
 
     def give_back(self, job: Job, *, after_s: float = 0.0) -> None:
-        self._return(job, error="", delay=after_s, attempts=job.attempt - 1)
+        self._return(job, error=None, delay=after_s, attempts=job.attempt - 1)
 
     def cancel(self, session: Session, *, regrade_id: int, now: datetime) -> None:
         session.execute(
@@ -122,14 +122,20 @@ class LocalQueue(JobRows):
             .values(state=JobState.DONE, ended_at=now)
         )
 
-    def _return(self, job: Job, *, error: str, delay: float, attempts: int) -> None:
+    def _return(self, job: Job, *, error: str | None, delay: float, attempts: int) -> None:
         with self._store.write() as session:
             row = session.scalar(
                 select(Row).where(Row.id == job.id, Row.lease == job.lease, Row.state == JobState.RUNNING)
             )
             if row is not None:
                 run_after = datetime.now(UTC) + timedelta(seconds=delay)
-                back(session, row, error=error, run_after=run_after, attempts=attempts)
+                back(
+                    session,
+                    row,
+                    error=row.last_error if error is None else error,
+                    run_after=run_after,
+                    attempts=attempts,
+                )
                 after_commit(session, self._wake)
 
     def _take_back_lost(self) -> None:
@@ -148,7 +154,7 @@ class LocalQueue(JobRows):
         with self._store.write() as session:
             for row in session.scalars(select(Row).where(Row.id.in_(lost), Row.state == JobState.RUNNING)):
                 if row.lease == lost[row.id] and (row.id in gone or _silent(row, now)):
-                    back(session, row, error="the worker was lost", run_after=row.run_after, attempts=row.attempts)
+                    back(session, row, error=LOST, run_after=row.run_after, attempts=row.attempts)
                     log.warning("the worker of submission %d was lost; it is graded again", row.submission_id)
 
     def _wake(self) -> None:

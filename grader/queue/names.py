@@ -14,11 +14,23 @@ def worker_name() -> str:
 
 def is_gone(worker: str | None) -> bool:
     """Whether a worker was a process of this machine that has ended; False when that cannot be known."""
-    host, _, rest = (worker or "").rpartition(":")[0].rpartition(":")
+    host, _, pid = (worker or "").rpartition(":")[0].rpartition(":")
     started = (worker or "").rpartition(":")[2]
-    if host != _host() or not rest.isdigit():
+    if host != _host() or not pid.isdigit():
         return False
-    return _started(int(rest)) != started
+    now = _started(int(pid))
+    return now != started if now else not _is_there(int(pid))
+
+
+def _is_there(pid: int) -> bool:
+    """Whether there is a process of this number, though /proc may hide it, as in a unit with ProtectProc."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _host() -> str:

@@ -15,6 +15,7 @@ from grader.store.models import Submission
 from grader.store.states import JobState, SubmissionState
 
 RETRY_S = (1.0, 5.0)
+LOST = "the worker was lost"  # why a job waits again
 _TURN_S = 5.0
 _RECENT = 50
 _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)  # whatever the clocks of web and worker say
@@ -106,7 +107,7 @@ def begin(session: Session, row: Row, *, worker: str, lease: str, now: datetime,
         id=row.id, submission_id=row.submission_id, user_id=row.user_id, regrade_id=row.regrade_id,
         runtime=row.runtime, attempt=row.attempts, lease=lease, version=row.assignment_version,
         waited_s=max(0.0, (now - row.created_at).total_seconds()), request_id=row.request_id, trace=row.trace,
-        first=first,
+        first=first, suspect=row.last_error == LOST,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def unpack(packed: bytes) -> bytes:
         data = machine.decompress(packed, _MOST_BYTES)
     except zlib.error as error:
         raise StoreError(f"stored bytes are damaged: {error}") from None
-    if not machine.eof:
+    if not machine.eof or machine.unused_data:
         raise StoreError("stored bytes are damaged: they end too early or are too long")
     return data
 

@@ -19,11 +19,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, TimeoutError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from grader.errors import StoreError, UsageError
+from grader.store.addresses import read_address, shown
 
 _BUSY_MS = 20_000
 _IDLE_MS = 15_000  # a transaction whose process hangs loses its locks, before those who wait for them give up
@@ -56,16 +57,19 @@ class Store:
             session.rollback()
 
     @contextmanager
-    def write(self, *, student: int | None = None, shared: bool = False) -> Iterator[Session]:
+    def write(
+        self, *, student: int | None = None, shared: bool = False, sign_of_life: bool = False
+    ) -> Iterator[Session]:
         """A transaction that is committed at its end, or rolled back when something is raised.
 
         student: it reads and changes only what belongs to this user; shared: only rows that no other transaction
-        decides by. On PostgreSQL such transactions run beside each other. What `after_commit` was given runs after the
+        decides by; sign_of_life: the row of one worker only, which waits for nobody, however long somebody writes
+        alone. On PostgreSQL such transactions run beside each other. What `after_commit` was given runs after the
         commit, so nobody is told of something that did not happen.
         """
         with self._one_writer(), _worded(self.url), Session(self._writing, expire_on_commit=False) as session:
             connection = session.connection()
-            if self.is_postgresql:
+            if self.is_postgresql and not sign_of_life:
                 _wait_for_turn(connection, student, shared)
             yield session
             session.commit()
@@ -82,14 +86,14 @@ class Store:
 
     @property
     def file(self) -> Path | None:
-        """The database's file; none when it is not SQLite."""
-        url = make_url(self.url)
-        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        """The database's file, from the root on; none when it is not SQLite."""
+        url = self._engine.url
+        return Path(url.database).absolute() if not self.is_postgresql and url.database else None
 
     @property
     def place(self) -> str:
         """The database in words, without its password."""
-        return str(self.file) if self.file is not None else self._engine.url.render_as_string(hide_password=True)
+        return str(self.file) if self.file is not None else shown(self._engine.url)
 
     def backup(self, target: Path) -> None:
         """A consistent copy, made while the service runs (SQLite's online backup). Raises UsageError."""
@@ -122,32 +126,26 @@ def _worded(url: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise StoreError(f"the database cannot be used now: {error.orig}") from error
+        raise StoreError(f"the database cannot be used now: {_line(error)}") from error
     except TimeoutError as error:
         raise StoreError("the database cannot be used now: every connection of this process is in use") from error
     except DatabaseError as error:
         if error.connection_invalidated:
-            raise StoreError(f"the connection to the database was ended: {error.orig}") from error
+            raise StoreError(f"the connection to the database was ended: {_line(error)}") from error
         if re.search("malformed|not a database", str(error.orig)):
             raise StoreError(f"the database is damaged: {error.orig}; restore a backup: grader restore FILE") from error
         raise
 
 
+def _line(error: DatabaseError) -> str:
+    """The driver's words: libpq breaks them over lines."""
+    return " ".join(str(error.orig).split())
+
+
 def _open(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the address is not repeated: it may hold a password
-        raise UsageError(
-            "GRADER_DATABASE_URL is not an address of a database; use sqlite:///FILE or "
-            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, with %40 for @, %3A for : and %2F for / in it"
-        ) from None
-    if parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
-        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
-    if parsed.get_backend_name() != "sqlite":
-        raise UsageError(
-            f"GRADER_DATABASE_URL: {parsed.drivername} is not known; use sqlite:///FILE or "
-            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"
-        )
+    parsed = read_address(url)
+    if parsed.get_backend_name() == "postgresql":
+        return _open_postgresql(parsed)
     if not parsed.database or parsed.database == ":memory:":
         raise UsageError("GRADER_DATABASE_URL: a database in memory loses everything; use sqlite:///FILE")
     engine = create_engine(
@@ -163,8 +161,6 @@ def _open(url: str) -> Engine:
 
 
 def _open_postgresql(url: URL) -> Engine:
-    if not url.database:
-        raise UsageError("GRADER_DATABASE_URL names no database: postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE")
     engine = create_engine(
         url,
         connect_args={

@@ -111,4 +111,4 @@ def _digest(packed: object) -> str:
         digest.update(machine.flush())
     except zlib.error:
         return ""
-    return digest.hexdigest() if machine.eof else ""
+    return digest.hexdigest() if machine.eof and not machine.unused_data else ""

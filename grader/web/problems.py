@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from grader.errors import GraderError, Invalid, NotFound, NotSignedIn, Refused, TooMany
+from grader.errors import GraderError, Invalid, NotFound, NotSignedIn, Refused, StoreError, TooMany
 from grader.reports import Text
 from grader.web import languages, views
 from grader.web.security import keep_form_cookie, local_path
@@ -45,7 +45,10 @@ def respond(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.headers:
         headers.update(error.headers)
     if status >= 500:
-        log.error("request %s failed", request.state.request_id, exc_info=error)
+        if isinstance(error, StoreError):  # where in the program it met the database says nothing
+            log.error("request %s failed: %s", request.state.request_id, error)
+        else:
+            log.error("request %s failed", request.state.request_id, exc_info=error)
     if request.url.path.startswith(("/api", "/metrics", "/health")):
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="grader"'

@@ -68,7 +68,9 @@ def test_a_fault_says_a_number_and_nothing_else(broken: Kit, caplog: pytest.LogC
 @pytest.mark.parametrize(
     "error", [StoreError(SECRET), MemoryError(SECRET), RecursionError(SECRET), OSError(28, SECRET), KeyError(SECRET)]
 )
-def test_every_kind_of_fault_is_worded_by_us(kit: Kit, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_every_kind_of_fault_is_worded_by_us(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
     """Also where the program has words of its own for it, the client gets general ones; the next request is served."""
 
     def fail(*_: object, **__: object) -> None:
@@ -80,6 +82,10 @@ def test_every_kind_of_fault_is_worded_by_us(kit: Kit, monkeypatch: pytest.Monke
             answers = [ada.get("/courses/dl"), api.get("/api/v1/courses/dl"), send(kit, ada, SHEET, {"pasted": "x"})]
         assert {answer.status_code for answer in answers} <= {500, 503}
         assert not any("hunter2" in answer.text for answer in answers)
+        logged = [r for r in caplog.records if r.getMessage().startswith("request ")]
+        assert len(logged) == len(answers)
+        if isinstance(error, StoreError):  # while a database is away each request has one line, without our program
+            assert all(SECRET in r.getMessage() and not r.exc_info for r in logged)
         assert ada.get("/courses/dl").status_code == 200
 
 

@@ -57,6 +57,7 @@ def test_every_container_is_healthy_and_confined(service: Service, engine: Engin
             assert not host["CapAdd"]
             assert host["Memory"] > 0
             assert host["PidsLimit"] > 0
+            assert host["LogConfig"]["Config"]["max-size"]
             assert service.execute(container, "id", "-u").strip() not in ("", "0")
 
 

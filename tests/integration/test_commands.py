@@ -233,6 +233,12 @@ class TestToken:
         refused(run("token", "revoke", "tom", rows[0]["id"] - 1), "tom has no token")  # of somebody else
         refused(run("token", "make", "tom", "--name", "x", "--scope", "all"), "there is no scope 'all'", "submit")
 
+    def test_only_administrators_get_one_for_the_metrics(self, run: Run) -> None:
+        for login in ("ada", "teacher"):
+            ran = run("token", "make", login, "--name", "x", "--scope", "metrics")
+            refused(ran, f"the scope metrics is for administrators, and {login} is none")
+        good(run("token", "make", "root", "--name", "x", "--scope", "metrics"))
+
 
 # Courses, grades ---------------------------------------------------------------------------------------------------
 
@@ -595,12 +601,13 @@ class TestSchema:
         assert ran.code == 4
         assert "run: grader migrate" in ran.err
         said = good(run("migrate")).out
+        assert f"Database {kit.folder}/grader.sqlite\nBrought the schema from {before} to next." in said
         (kept,) = kit.folder.glob("grader.sqlite.before-upgrade-*")
         assert str(kept) in said
         for file, version in ((kept, before), (kit.folder / "grader.sqlite", "next")):
             with contextlib.closing(sqlite3.connect(file)) as connection:
                 assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (version,)
-        assert "up to date" in good(run("migrate")).out
+        assert "Nothing to do: the schema is next." in good(run("migrate")).out
         assert len(list(kit.folder.glob("grader.sqlite.before-upgrade-*"))) == 1
 
     @pytest.mark.sqlite

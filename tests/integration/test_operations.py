@@ -274,7 +274,7 @@ def test_commands_of_an_upgrade(kept: Kit, shell: Shell, empty: Store, folder: P
         with pytest.raises(StoreError, match="run: grader migrate"):
             migrating.require_newest(older)
         (migrate,) = page["Several machines, PostgreSQL"]
-        assert "up to date" in shell.run(migrate)
+        assert "Brought the schema from 0001 to " in shell.run(migrate)
         columns = "login, name, session_epoch, active, created_at"
         old_process.execute(f"INSERT INTO users ({columns}) VALUES ('after', 'Bob', 0, true, now())")
         assert session.scalar(select(func.count()).select_from(User)) == 2
@@ -308,11 +308,19 @@ def test_commands_of_an_upgrade(kept: Kit, shell: Shell, empty: Store, folder: P
             lambda s: s.query(Blob).update({"data": pack(b"another")}),
             r"upload .* \(of submission \d\) is not what was handed in",
         ),
+        (
+            lambda s: s.query(Blob).update({"data": Blob.data + b"behind"}),
+            r"upload .* \(of submission \d\) is not what was handed in",
+        ),
         (lambda s: s.query(StoredReport).update({"content": b"x"}), "report 1 of submission 1 cannot be read"),
+        (
+            lambda s: s.query(StoredReport).update({"content": StoredReport.content + b"behind"}),
+            "report 1 of submission 1 cannot be read",
+        ),
         (lambda s: s.query(Submission).update({"report_id": 77}), "current report of submission 1 is not there"),
         (lambda s: s.execute(text("DELETE FROM procrastinate_jobs")), "would never be graded"),
     ],
-    ids=["upload", "report", "pointer", "job"],
+    ids=["upload", "behind an upload", "report", "behind a report", "pointer", "job"],
 )
 def test_verify_names_what_is_damaged(kept: Kit, empty: Store, damage: Callable[[object], None], said: str) -> None:
     found = moving.move(kept.service.store, empty)
@@ -345,7 +353,7 @@ def test_a_moved_service_goes_on(kept: Kit, empty: Store) -> None:
 
 def test_a_database_with_something_in_it_is_not_moved_into(kept: Kit, empty: Store) -> None:
     moving.move(kept.service.store, empty)
-    with pytest.raises(UsageError, match=r"holds .* already; make an empty database"):
+    with pytest.raises(UsageError, match=r"is not empty \(uploads are in it\); make an empty database"):
         moving.move(kept.service.store, empty)
     with pytest.raises(UsageError, match="a file of SQLite is moved to PostgreSQL"):
         moving.move(empty, kept.service.store)

@@ -194,10 +194,15 @@ class TestStart:
         url = make_url(server.url("postgres")).set(username="stranger", password=PASSWORD)
         _with_passwords(server)
         for fault, said in (
-            ({"port": 9}, "Connection refused"),
-            ({"host": "no.such.host.invalid"}, "no.such.host.invalid"),
-            ({"username": "grader", "database": "there_is_none"}, "does not exist"),
-            ({}, "password authentication failed"),
+            ({"port": 9}, r": Connection refused; is PostgreSQL running at 127\.0\.0\.1, port 9\?$"),
+            ({"host": "no.such.host.invalid"}, "no.such.host.invalid.*; is the host's name right"),
+            (
+                {"username": "grader", "database": "there_is_none"},
+                "does not exist; make it: createdb --owner=grader there_is_none$",
+            ),
+            ({}, r': password authentication failed for user "stranger"; user or password is wrong$'),
+            ({"query": {"foo": "bar"}}, 'invalid connection option "foo"$'),
+            ({"password": None, "query": {"password": PASSWORD}}, "user or password is wrong$"),
         ):
             address = url.set(**cast(Any, fault)).render_as_string(hide_password=False)
             with pytest.raises(UsageError, match=said) as refused:
@@ -556,6 +561,25 @@ class TestProcesses:
             assert session.scalars(select(WorkerRow)).all() == []
 
 
+class TestSignsOfLife:
+    def test_they_wait_for_nobody(self, kit: Kit) -> None:
+        """While somebody writes alone for long, as a regrade of a large course does, no worker looks dead."""
+        worker, queue = worker_of(kit, "beating"), kit.service.queue
+        queue.take(worker.name, ["numpy"])  # makes itself known
+        worker._announce(kit.service.now())
+        silent = (
+            "SELECT (SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat < now() - interval '1 minute')"
+            " + (SELECT count(*) FROM workers WHERE seen_at < now() - interval '1 minute')"
+        )
+        execute(kit, "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+        execute(kit, "UPDATE workers SET seen_at = now() - interval '1 hour'")
+        assert scalar(kit, silent) == 2
+        with kit.service.store.write():
+            queue.keep([], {})
+            worker._announce(kit.service.now())
+        assert scalar(kit, silent) == 0
+
+
 class TestReplacing:
     def test_a_long_end_does_not_look_like_a_death(self, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is graded while a worker ends may take longer than a silent worker keeps its jobs."""
@@ -616,7 +640,7 @@ class TestReplacing:
             until(lambda: kit.submission(first).state is SubmissionState.GRADED)
             monkeypatch.setenv("GRADER_DATABASE_URL", kit.service.store.url)
             cli_serve.migrate()
-            assert "up to date" in capfd.readouterr().out
+            assert "to next." in capfd.readouterr().out
             assert scalar(kit, "SELECT version_num FROM alembic_version") == "next"
             second = kit.hand_in("bob")
             until(lambda: kit.submission(second).state is SubmissionState.GRADED)

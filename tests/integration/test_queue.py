@@ -223,6 +223,15 @@ def test_the_job_of_a_process_that_is_gone_is_taken_at_once(store: Store, queue:
     assert _take(queue).submission_id == submission
 
 
+def test_a_process_that_proc_hides_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a unit with ProtectProc=invisible, and for processes of other users."""
+    monkeypatch.setattr("grader.queue.names._started", lambda pid: "")
+    assert not is_gone(ME)
+    host = ME.rsplit(":", 2)[0]
+    assert is_gone(f"{host}:{2**22 + 1}:1")  # no kernel gives this number
+    assert is_gone(f"{host}:{'9' * 30}:1")
+
+
 def test_our_own_fault_is_tried_again_a_little_later(store: Store, queue: Queue) -> None:
     put(store, queue, "ada")
     job = _take(queue)

@@ -249,6 +249,10 @@ class TestGrading:
         assert refused.returncode == 5
         assert "0.0.0.0 is reached by other machines" in refused.stderr
         assert "mode C" in refused.stderr
+        for setting in ({"GRADER_PUBLIC_URL": "https://grader.example.org"}, {"GRADER_PROXIES": "1"}):
+            refused = grader(tmp_path / "behind", "serve", "--port", "0", GRADER_SANDBOX_MODE="C", **setting)
+            assert refused.returncode == 5, refused.stderr
+            assert "through a proxy" in refused.stderr
         assert "grader doctor" in refused.stderr or "Run: " in refused.stderr or "container" in refused.stderr
         running = start("serve", "--demo", GRADER_SANDBOX_MODE="C")
         assert any("Sandbox mode C" in line for line in running.out)

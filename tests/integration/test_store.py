@@ -177,6 +177,12 @@ def test_a_backup_made_while_somebody_writes_is_whole(store: Store, tmp_path: Pa
         ("nonsense", "not an address"),
         ("postgresql+psycopg//grader:hunter2@host/db", "not an address"),
         ("postgresql+psycopg://grader:hunter2@host:port/db", "not an address"),
+        ("grader:hunter2@host:5432/db", "not an address"),
+        ("postgresql+psycopg://grader:p@hunter2@host/db", "not an address"),
+        ("postgresql+psycopg://host/grader:hunter2@db", "not an address"),
+        ("postgresql+psycopg://grader:hunter2@host", "names no database"),
+        ("postgresql+psycopg://grader:hunter2@host/db?plugin=os", "no option 'plugin'"),
+        ("sqlite+nothing:///file", "is not known"),
         ("sqlite://", "in memory"),
         ("oracle://x/y", "oracle is not known"),
     ],
@@ -185,6 +191,14 @@ def test_an_address_that_cannot_be_used_is_named_without_its_password(url: str, 
     with pytest.raises(UsageError, match=said) as refused:
         Store(url)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.sqlite
+def test_a_place_is_shown_without_a_password_and_a_file_from_the_root_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    store = Store("postgresql://me:hunter2@host/db?password=hunter2&sslpassword=hunter2&sslmode=require")
+    assert store.place == "postgresql+psycopg://me:***@host/db?sslmode=require"
+    assert Store("sqlite:///here").place == "/here"
 
 
 @pytest.mark.sqlite

@@ -15,6 +15,7 @@ from grader.errors import StoreError
 from grader.events import Event, submission_topic
 from grader.queue import MOST_ATTEMPTS, Job
 from grader.queue.names import worker_name
+from grader.queue.rows import LOST
 from grader.store.models import Blob, StoredReport
 from grader.store.models import Job as JobRow
 from grader.store.models import Worker as WorkerRow
@@ -140,6 +141,24 @@ def test_an_upload_that_the_disk_has_damaged_is_our_fault(kit: Kit) -> None:
         assert kit.worker.one()
         due_now(kit)
     assert kit.submission(number).state is SubmissionState.GRADER_ERROR
+
+
+def test_jobs_whose_worker_was_lost_are_graded_one_at_a_time(kit: Kit) -> None:
+    """One of them may kill this worker, too; the other one must not be given up for that."""
+    numbers = [kit.hand_in("ada", program(seconds=0.5)), kit.hand_in("bob", program(salt="innocent"))]
+    with kit.service.store.write() as session:
+        session.execute(update(JobRow).values(attempts=1, last_error=LOST))
+    grading = threading.Thread(target=kit.worker.one)
+    grading.start()
+    until(lambda: kit.submission(numbers[0]).state is SubmissionState.GRADING)
+    assert kit.worker.one()  # taken, and given back
+    assert kit.submission(numbers[1]).state is SubmissionState.QUEUED
+    grading.join()
+    due_now(kit)
+    assert kit.worker.one()
+    assert [kit.submission(number).state for number in numbers] == [SubmissionState.GRADED] * 2
+    with kit.service.store.read() as session:
+        assert session.scalars(select(JobRow.attempts)).all() == [2, 2]
 
 
 def test_a_version_that_another_worker_has_is_not_left_to_it_for_ever(

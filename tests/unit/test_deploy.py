@@ -28,6 +28,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from grader.cli import app
+from grader.errors import StoreError, UsageError
 from grader.sandbox.limits import SandboxConfig
 from grader.settings import PROJECT, Settings
 
@@ -39,6 +40,7 @@ DOCKERFILE = PROJECT / "Dockerfile"
 _TEXTS = [DOCKERFILE, COMPOSE, *MANIFESTS, *UNITS, *sorted((DEPLOY / "container").iterdir())]
 _SETTINGS = {f"GRADER_{name.upper()}" for name in Settings.model_fields}
 _KUBERNETES = "1.37"
+_SLOTS = Settings.model_fields["slots"].default
 
 every_text = pytest.mark.parametrize("path", [path for path in _TEXTS if path.is_file()], ids=lambda path: path.name)
 
@@ -184,7 +186,12 @@ class Condition(Strict):
 
 
 class Replicas(Strict):
-    replicas: int
+    replicas: Annotated[str, Field(pattern=r"^\$\{WORKERS:-\d+\}$")]  # a plain number would undo what somebody chose
+
+
+class Rotated(Strict):
+    options: dict[Literal["max-size", "max-file"], str]
+    driver: Literal["json-file"]
 
 
 _OPTION = r"^(no-new-privileges:true|seccomp=deploy/seccomp/worker\.json|apparmor=unconfined)$"
@@ -201,6 +208,7 @@ class ComposeService(Strict):
     mem_limit: str
     memswap_limit: str | None = None
     pids_limit: Annotated[int, Field(gt=0)]
+    logging: Rotated
     shm_size: str | None = None
     tmpfs: list[str]
     restart: Literal["no", "unless-stopped"]
@@ -252,6 +260,7 @@ def test_the_compose_file_starts_in_order_and_says_what_is_missing() -> None:
         known(services[name].command or [])
         assert "${POSTGRES_PASSWORD:?" in services[name].environment["GRADER_DATABASE_URL"]
     assert services["web"].environment["GRADER_SLOTS"] == "0"
+    assert services["worker"].environment["GRADER_SLOTS"] == f"${{GRADER_SLOTS:-{_SLOTS}}}"
     assert "${GRADER_PUBLIC_URL:?" in services["web"].environment["GRADER_PUBLIC_URL"]
 
 
@@ -355,6 +364,32 @@ def test_workers_of_kubernetes_have_what_the_sandbox_needs_and_time_to_end() -> 
     assert "replicas" not in DOCUMENTS["worker.yaml Deployment worker"]["spec"]
 
 
+def test_slots_are_the_workers_and_web_has_none() -> None:
+    assert DOCUMENTS["config.yaml ConfigMap grader"]["data"]["GRADER_SLOTS"] == str(_SLOTS)
+    (web,) = PODS["web.yaml Deployment web"]["containers"]  # where `env` wins over `envFrom`
+    assert {"name": "GRADER_SLOTS", "value": "0"} in web["env"]
+    (worker,) = PODS["worker.yaml Deployment worker"]["containers"]
+    assert worker["args"] == ["worker"]
+    assert "GRADER_SLOTS" not in {variable["name"] for variable in worker["env"]}
+
+
+def test_ports_that_are_let_in_are_listened_at() -> None:
+    ports: dict[str, set[int]] = {}
+    for name, document in DOCUMENTS.items():
+        if "NetworkPolicy" in name and (part := document["spec"]["podSelector"].get("matchLabels", {}).get("part")):
+            let_in = (port["port"] for rule in document["spec"]["ingress"] for port in rule["ports"])
+            ports.setdefault(part, set()).update(let_in)
+    assert ports == {part: {_port(part)} for part in ("web", "worker")}
+
+
+def _port(part: str) -> int:
+    (container,) = PODS[f"{part}.yaml Deployment {part}"]["containers"]
+    (port,) = container["ports"]
+    plain = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert str(port["containerPort"]) == plain["GRADER_PORT" if part == "web" else "GRADER_METRICS_PORT"]
+    return int(port["containerPort"])
+
+
 def test_what_manifests_refer_to_is_there() -> None:
     secret = set(DOCUMENTS["secret.example.yaml Secret grader"]["stringData"])
     for text in (path.read_text() for path in MANIFESTS):
@@ -419,13 +454,36 @@ def unit(path: Path) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_units_run_commands_that_exist_as_a_user(path: Path) -> None:
     service = unit(path)["Service"]
-    command = service["ExecStart"].split()
+    command = service["ExecStart"].removeprefix("/usr/bin/env GRADER_SLOTS=0 ").split()
     assert command[0] == "/opt/grader/.venv/bin/grader"
     known(command[1:])
     assert service["User"] == "grader"
     assert service["NoNewPrivileges"] == "yes"
     assert service["CapabilityBoundingSet"] == ""
     assert service["ProtectSystem"] == "strict"
+
+
+def test_slots_of_the_units_are_the_workers() -> None:
+    """EnvironmentFile= overrides Environment=, so web's 0 must be in its command."""
+    web, worker = (unit(DEPLOY / "systemd" / f"grader-{name}.service")["Service"] for name in ("web", "worker@"))
+    assert web["ExecStart"].startswith("/usr/bin/env GRADER_SLOTS=0 ")
+    assert web["RestrictNamespaces"] == "yes"
+    assert worker["ExecStart"] == "/opt/grader/.venv/bin/grader worker"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_units_survive_a_database_that_is_late(path: Path) -> None:
+    found = unit(path)
+    assert "Requires" not in found["Unit"]
+    assert found["Unit"]["StartLimitIntervalSec"] == "0"
+    if path.stem == "grader-migrate":
+        assert found["Service"]["Restart"] == "on-failure"
+        ends = found["Service"]["RestartPreventExitStatus"].split()
+        assert str(StoreError.exit_code) in ends
+        assert str(UsageError.exit_code) not in ends  # no connection
+    else:
+        assert found["Service"]["Restart"] == "always"
+        assert "is-active --quiet grader-migrate.service" in found["Service"]["ExecStartPre"]
 
 
 def test_the_workers_unit_keeps_what_the_sandbox_is_made_of() -> None:

@@ -114,6 +114,35 @@ def test_an_error_of_a_command_hides_the_password_too(capsys: pytest.CaptureFixt
     )
 
 
+def test_the_advice_how_to_write_an_address_is_not_hidden() -> None:
+    advice = "use postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE; or 'x://USER:PASSWORD@HOST'"
+    assert logs.hide(advice) == advice
+    assert logs.hide("x://me:PASSWORD@hunter2@host/db") == "x://me:***@host/db"
+    assert logs.hide("x://host/db?password=hunter2&a=1") == "x://host/db?password=***&a=1"
+    assert set(logs.password_of("x://host/db?password=a%2Fb")) == {"a%2Fb", "a/b"}
+
+
+def test_an_outage_is_told_once_then_each_minute_and_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    stream, at = told(monkeypatch, form), [0.0]
+    outage = logs.Outage(logging.getLogger("grader"), "the database answers again", lambda: at[0])
+    outage.answered()
+    for second in range(70):
+        at[0] = float(second)
+        outage.failed(StoreError("no connection"))
+        outage.answered()  # to another thread: now and then is not again
+    at[0] = 100.0
+    outage.answered()
+    outage.answered()
+    first, second_line, over = stream.getvalue().splitlines()
+    assert "no connection" in first
+    assert "no connection (for 60 s now)" in second_line
+    assert "the database answers again after 100 s" in over
+    outage.failed(StoreError("no connection"))
+    assert len(stream.getvalue().splitlines()) == 4
+
+
 @pytest.mark.parametrize(
     ("url", "password"),
     [("", []), ("sqlite:////var/grader.sqlite3", []), ("postgresql+psycopg://host/db", []), ("http://[bad", [])],
