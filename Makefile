@@ -31,12 +31,14 @@ endif
 	"Grader needs Python 3.11, 3.12 or 3.13; this is %d.%d. Run: make setup PYTHON=python3.11" % v)'
 
 $(SERVICE): $(LOCKS)/dev.txt pyproject.toml | .python-checked
+	@echo "Making .venv: the service and the tools of its developers"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install $(PIP_FLAGS) -r $(LOCKS)/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(RUNNER): $(LOCKS)/figures.txt | .python-checked
+	@echo "Making .venv-runner: what students' code may import, TensorFlow too; a few minutes"
 	$(PYTHON) -m venv .venv-runner
 	.venv-runner/bin/pip install $(PIP_FLAGS) -r $(LOCKS)/figures.txt
 	@touch $@
@@ -59,7 +61,9 @@ test-postgres: setup
 test-containers: setup
 	$(BIN)/pytest tests/containers $(ARGS)
 
-grade: setup
+grade: $(if $(and $(FILE),$(ASSIGNMENT)),setup)
+	@test -n "$(FILE)" -a -n "$(ASSIGNMENT)" || \
+	{ echo "make grade FILE=... ASSIGNMENT=...; $(BIN)/grader assignments lists the assignments" >&2; exit 2; }
 	@$(BIN)/grader grade "$(FILE)" --assignment "$(ASSIGNMENT)"
 
 prove: setup

@@ -323,12 +323,15 @@ def start_log(settings: Settings) -> None:
 
 def _show_metrics(settings: Settings, parts: Parts, port: int, stack: ExitStack) -> None:
     """Numbers of a worker's own gradings at a port, as long as the stack lasts."""
+    from grader.assembly import is_loopback
     from grader.metrics import shown_at
 
     if port:
         token = "" if settings.metrics_token is None else settings.metrics_token.get_secret_value()
         stack.enter_context(shown_at(parts.measures, settings.metrics_host, port, token))
         log.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
+        if not token and not is_loopback(settings.metrics_host):
+            log.warning("whoever reaches that port reads them; GRADER_METRICS_TOKEN sets a token that they must know")
 
 
 def _trace(role: str, settings: Settings, stack: ExitStack, application: FastAPI | None = None) -> None:

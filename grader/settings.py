@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, path: object) -> object:
         return None if path == "" else path  # as compose files leave it
 
+    @field_validator("metrics_host")
+    @classmethod
+    def _empty_is_here(cls, host: str) -> str:
+        return host.strip() or "127.0.0.1"  # else it would be every address
+
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:

@@ -49,6 +49,7 @@ _KEPT = timedelta(days=30)  # links and tokens that are of no use any more
 _JOBS_KEPT = timedelta(days=90)
 _MOST_JOBS = 5000  # deleted at a time, so that nobody waits long for the transaction
 _LOOK_BACK = timedelta(days=30)  # deadlines that passed while nothing ran
+_ON_ITS_WAY = timedelta(minutes=2)  # a body that arrives slowly, and its transaction
 _AGAIN_S = (0.0, 10.0, 120.0)  # after a self-test that failed: first at once, in case somebody ended its processes
 
 
@@ -95,9 +96,11 @@ def close_deadlines(session: Session, now: datetime) -> int:
 
     Nothing else changes at that moment: whether a file is taken and what is shown follows from the time itself. A
     student with more time is counted as such, and gets an event of their own when it has passed. A deadline that was
-    moved closes again. Returns how many events were written.
+    moved closes again. What began to arrive in time may still be on its way for a while, so that is waited for.
+    Returns how many events were written.
     """
-    now = pace.clock(session, now)
+    at = pace.clock(session, now)
+    now = at - _ON_ITS_WAY
     due = session.scalars(
         select(Published)
         .where(Published.due_at < now, Published.due_at > now - _LOOK_BACK - timedelta(days=365))
@@ -117,7 +120,7 @@ def close_deadlines(session: Session, now: datetime) -> int:
             after: dict[str, object] = {"closed_at": closed_at.isoformat()}
             after |= _handed_in(session, published, now) if user_id is None else _of(session, published, user_id)
             audit.note(
-                session, SERVICE, CLOSED, published.name, now, course_id=published.course_id, user_id=user_id,
+                session, SERVICE, CLOSED, published.name, at, course_id=published.course_id, user_id=user_id,
                 after=after,
             )  # fmt: skip
             count += 1

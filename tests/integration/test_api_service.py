@@ -17,6 +17,7 @@ from sqlalchemy import QueuePool, make_url
 from grader.service import audit
 from grader.service.access import Scope
 from grader.store.engine import Store
+from grader.store.models import StoredReport
 from grader.web.api import health
 from grader.web.api.routing import wants
 from grader.web.api.uploads import wait_of
@@ -120,6 +121,22 @@ def test_metrics(kit: Kit) -> None:
     assert "submissions/999999" not in page
     assert "/no/such" not in page
     assert after["grader_sandbox_mode{mode=A}"] == 0
+
+
+def test_reports_that_are_committed_out_of_order_are_all_counted(kit: Kit) -> None:
+    """PostgreSQL gives numbers out before the commit, so a larger one may be there first."""
+    kit.hand_in("ada")
+    kit.grade()
+    counted = "grader_gradings_total{reason=upload,status=graded}"
+    with kit.client("root", scopes=[Scope.METRICS]) as root:
+        seen = [samples(root.get("/metrics").text)[counted]]
+        for number in (20, 10):
+            with kit.service.store.write() as session:
+                first = session.get_one(StoredReport, 1)
+                columns = {c.key: getattr(first, c.key) for c in StoredReport.__table__.columns if c.key != "id"}
+                session.add(StoredReport(id=number, **columns))
+            seen.append(samples(root.get("/metrics").text)[counted])
+    assert [count - seen[0] for count in seen] == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("database")

@@ -71,6 +71,18 @@ class TestMarks:
         assert report.mode in "AB"
         assert set(report.timings_ms) >= {"total", "read", "load", "checks"}
 
+    def test_waiting_for_an_assignment_that_gets_warm_counts_as_waiting_for_a_child(
+        self, engine: Engine, numpy: Assignment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        borrow = engine.references.borrow
+
+        def slow(assignment: Assignment) -> Any:
+            time.sleep(0.1)
+            return borrow(assignment)
+
+        monkeypatch.setattr(engine.references, "borrow", slow)
+        assert engine.grade(numpy, "solution.py", numpy.solution.encode()).timings_ms["wait_for_child"] >= 100
+
     def test_the_starter_is_not_gradable(self, engine: Engine, assignment: Assignment) -> None:
         report = engine.grade(assignment, "starter.py", assignment.starter.encode())
         assert (report.status, report.score) == (ReportStatus.NOT_GRADABLE, 0)

@@ -213,10 +213,12 @@ def test_commands_for_sqlite(kept: Kit, shell: Shell, folder: Path) -> None:
         assert states(restored.service.store)[::2] == ["graded", "graded"]
 
 
-def test_commands_for_postgresql(kept: Kit, shell: Shell, server: postgres.Server) -> None:
+def test_commands_for_postgresql(kept: Kit, shell: Shell, server: postgres.Server, folder: Path) -> None:
     page = sections(BACKUPS)
     (move,) = page["From SQLite to PostgreSQL"]
-    assert "Uploads: 3, reports: 1; each is what was stored." in shell.run(move)
+    moved = shell.run(move)
+    assert "Uploads: 3, reports: 1; each is what was stored." in moved
+    _is_put_away(shell, folder / "var" / "grader.sqlite3", moved)
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         admin.execute("ALTER DATABASE grader_moved RENAME TO grader")
     dump, make, check = page["PostgreSQL: dump"]
@@ -251,6 +253,17 @@ def test_commands_for_postgresql(kept: Kit, shell: Shell, server: postgres.Serve
             assert bob.get(f"/api/v1/submissions/{number + 1}").json()["state"] == "graded"
     assert re.search(r"^ +[1-9]\d* \| +0$", shell.run(look), re.MULTILINE)
     assert shell.done == {block for heading in list(page)[1:] if "SQLite:" not in heading for block in page[heading]}
+
+
+def _is_put_away(shell: Shell, file: Path, said: str) -> None:
+    """What was moved is served no more: nobody would see what is graded there. The file is a good copy."""
+    (copy,) = file.parent.glob("grader.sqlite3.moved-*")
+    assert f"nobody should serve any more: {copy}\n" in said
+    assert not file.exists()
+    installation.check(copy)
+    with pytest.raises(UsageError, match=rf"was moved to PostgreSQL; set GRADER_DATABASE_URL .* is {copy}"):
+        installation.open_store(f"sqlite:///{file}", make=True)
+    assert not file.exists()
 
 
 def _wait_until_writable(server: postgres.Server) -> None:
@@ -309,12 +322,12 @@ def test_commands_of_an_upgrade(kept: Kit, shell: Shell, empty: Store, folder: P
             r"upload .* \(of submission \d\) is not what was handed in",
         ),
         (
-            lambda s: s.query(Blob).update({"data": Blob.data + b"behind"}),
+            lambda s: s.query(Blob).update({"data": Blob.data.op("||")(b"behind")}),
             r"upload .* \(of submission \d\) is not what was handed in",
         ),
         (lambda s: s.query(StoredReport).update({"content": b"x"}), "report 1 of submission 1 cannot be read"),
         (
-            lambda s: s.query(StoredReport).update({"content": StoredReport.content + b"behind"}),
+            lambda s: s.query(StoredReport).update({"content": StoredReport.content.op("||")(b"behind")}),
             "report 1 of submission 1 cannot be read",
         ),
         (lambda s: s.query(Submission).update({"report_id": 77}), "current report of submission 1 is not there"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -83,6 +85,17 @@ class TestTakingOnly:
         running = start("serve", GRADER_SLOTS="0", GRADER_PUBLICURL="https://a.example", GRADER_SMOKE_TOKEN="x")
         (said,) = [line for line in running.out if "is not a setting" in line]
         assert said.endswith("GRADER_PUBLICURL is not a setting; did you mean GRADER_PUBLIC_URL?")
+
+    def test_with_json_every_line_is_an_object_and_none_lets_anybody_in(self, start: Start) -> None:
+        running = start("serve", "--demo", GRADER_SLOTS="0", GRADER_LOG_FORMAT="json")
+        link = grader(running.folder, "users", "link", "admin").stdout.strip()
+        assert running.stop() == 0
+        events = [json.loads(line)["event"] for line in running.out]
+        assert "admin has never signed in; a link: grader users link admin" in events
+        assert any(event.startswith("Database ") for event in events)
+        assert not any("/sign-in/link/" in event for event in events)
+        again = start("serve", "--demo", GRADER_SLOTS="0", GRADER_LOG_FORMAT="json")
+        assert again.get(f"/sign-in/link/{link.rpartition('/')[2]}").status_code == 200  # a start ends no link
 
     @pytest.mark.sqlite
     def test_others_on_the_machine_cannot_read_the_data(self, start: Start) -> None:
@@ -210,7 +223,10 @@ class TestGrading:
         with serving.client(token_of(serving.folder, "ada", "submit")) as ada:
             waiting = hand_in(ada, "correct_compact")
             assert waiting.status_code == 202
-            working = start("worker", "--concurrency", "1", "--runtimes", "numpy")
+            working = start("worker", "--runtimes", "numpy", GRADER_SLOTS="0")
+            assert any(line.endswith("this worker grades 1 at once") for line in working.out)
+            (ready,) = [line for line in working.out if "grading in mode" in line]
+            assert f", 1 at once, as {os.uname().nodename}:{working.process.pid}; Grader " in ready
             number = waiting.json()["id"]
             deadline = time.monotonic() + START_S
             while ada.get(f"/submissions/{number}").json()["state"] != "graded":
@@ -218,6 +234,7 @@ class TestGrading:
                 time.sleep(0.05)
             assert ada.get(f"/submissions/{number}/report").json()["score"] == 100
         assert working.stop(signal.SIGINT) == 0
+        assert working.out[-1].endswith("INFO grader: stopped")
         assert serving.stop() == 0
 
     def test_a_stop_in_the_middle_loses_nothing(self, start: Start) -> None:

@@ -86,7 +86,7 @@ def test_root_gives_away_only_what_it_made_itself(folder: Path) -> None:
     (folder / "nowhere").symlink_to(folder.parent / "none")
     os.close(ownership.open_own(folder / "linked", make=True))
     assert other.stat().st_uid == 0
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileNotFoundError):
         ownership.open_own(folder / "nowhere", make=True)
     assert not (folder.parent / "none").exists()
 

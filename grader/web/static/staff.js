@@ -71,7 +71,12 @@ if (running) {
   const bar = running.querySelector("progress");
   const done = running.querySelector("[data-progress]");
   const left = running.querySelector("[data-left]");
-  const again = () => location.reload();
+  // An error page has no script that would ask again, so this page stays until there is a better one.
+  const again = async () => {
+    const answer = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
+    if (answer && answer.ok) location.reload();
+    else setTimeout(again, 3000);
+  };
   const events = new EventSource(running.dataset.events);
   let first = null;
   events.addEventListener("progress", (event) => {
