@@ -66,10 +66,10 @@ def smoke(
     results: list[Result] = []
     errors = terminal.console(stderr=True)
     with ExitStack() as stack:
-        client, absent = _client(stack, settings, server, token, course, database)
+        clients, absent = _clients(stack, settings, server, token, course, database)
         shown = stack.enter_context(Progress(console=errors, transient=True, disable=not errors.is_terminal))
         task = shown.add_task("handing in", total=len(chosen))
-        for result in posting.smoke(client, chosen, absent):
+        for result in posting.smoke(clients, chosen, absent):
             results.append(result)
             shown.advance(task)
     if all(result.skipped for result in results):
@@ -93,27 +93,28 @@ def _chosen(folder: Path, only: Sequence[str]) -> list[Story]:
     return [s for s in found if not only or {s.name, s.assignment, s.id} & set(only)]
 
 
-def _client(
+def _clients(
     stack: ExitStack, settings: Settings, server: str, token: str, course: str, database: str
-) -> tuple[Client, dict[str, str]]:
-    """Of the server named, or of one started for this command."""
+) -> tuple[list[Client], dict[str, str]]:
+    """One of the server named, or one for each grading at once of a service started for this command."""
     from grader.smoke import Client
 
     absent: dict[str, str] = {}
     if server:
-        client = Client(server=server, token=token, course=course)
+        clients = [Client(server=server, token=token, course=course)]
     else:
-        base, own_token, absent = stack.enter_context(_own_service(settings, database))
-        client = Client(server=base, token=own_token, course=_COURSE, own=True)
-    stack.callback(client.close)
-    return client, absent
+        base, tokens, absent = stack.enter_context(_own_service(settings, database))
+        clients = [Client(server=base, token=own, course=_COURSE, own=True) for own in tokens]
+    for client in clients:
+        stack.callback(client.close)
+    return clients, absent
 
 
 @contextmanager
-def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """A service over an empty database, in a temporary folder unless one is given.
 
-    Its address, a token, {assignment: why it is not there}.
+    Its address, tokens of its students, {assignment: why it is not there}.
     """
     from grader import assembly
     from grader.stories import SECRET
@@ -132,8 +133,9 @@ def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, 
         sock = stack.enter_context(assembly.listen("127.0.0.1", 0))
         parts = stack.enter_context(opened_for_service(own, serving=True))
         missing = absent_runtimes(own, parts)
-        token = _own_course(parts, missing)
-        grading = grading_for(own, parts, own.slots or 1, (), exposed="")
+        slots = own.slots or 1
+        tokens = _own_course(parts, missing, slots)
+        grading = grading_for(own, parts, slots, (), exposed="")
         stack.callback(grading.close)
         grading.start()
         web = assembly.Web(create_app(service_of(own, parts)), grading.begin_to_stop)
@@ -142,7 +144,7 @@ def _own_service(settings: Settings, database: str) -> Iterator[tuple[str, str, 
         try:
             absent = {name: missing.get(parts.catalogue.get(name).runtime, "") for name in parts.catalogue.names}
             base = assembly.address_of(sock, "127.0.0.1")
-            yield base, token, {name: why for name, why in absent.items() if why}
+            yield base, tokens, {name: why for name, why in absent.items() if why}
         finally:
             web.should_exit = True
             thread.join(_STOP_S)
@@ -162,20 +164,23 @@ def _fill_schema(settings: Settings) -> None:
         store.close()
 
 
-def _own_course(parts: Parts, missing: dict[str, str]) -> str:
-    """A course with all there is and one student, whose token is returned."""
+def _own_course(parts: Parts, missing: dict[str, str], students: int) -> list[str]:
+    """A course with all there is and so many students, whose tokens are returned."""
     from grader.service import accounts, publishing, roster
     from grader.service.access import SHELL, Scope
 
     now = datetime.now(UTC)
     with parts.store.write() as session:
         made = publishing.make_course(session, SHELL, _COURSE, "Smoke", "UTC", now)
-        student = roster.enrol(session, SHELL, made, roster.person(_LOGIN, "Smoke"), now)
         rules = publishing.Rules(opens_at=now - timedelta(minutes=1))
         for name in parts.catalogue.names:
             if parts.catalogue.get(name).runtime not in missing:
                 publishing.publish(session, SHELL, made, parts.catalogue, name, rules, now)
-        return accounts.make_token(session, SHELL, student.id, "smoke", [Scope.SUBMIT], 1, now)[1]
+        people = [
+            roster.enrol(session, SHELL, made, roster.person(f"{_LOGIN}{number}", f"Smoke {number}"), now)
+            for number in range(1, students + 1)
+        ]
+        return [accounts.make_token(session, SHELL, p.id, "smoke", [Scope.SUBMIT], 1, now)[1] for p in people]
 
 
 def _show(results: Sequence[Result]) -> None:

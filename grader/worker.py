@@ -20,6 +20,7 @@ from grader.assignments import Assignment
 from grader.errors import GraderError, StoreError
 from grader.events import Bus, Event, regrade_topic, submission_topic
 from grader.grading import Engine
+from grader.logs import Outage
 from grader.metrics import Measures
 from grader.queue import MOST_ATTEMPTS, Job, LeaseLost, Queue
 from grader.reports import CheckResult, Json, Report, ReportStatus
@@ -78,6 +79,7 @@ class Worker:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _left: threading.Event = field(default_factory=threading.Event)  # nothing is graded here any more
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _outage: Outage = field(default_factory=lambda: Outage(log, "the database answers again"))
 
     def start(self) -> None:
         self._announce(datetime.now(UTC))
@@ -91,6 +93,9 @@ class Worker:
     def stop(self, grace_s: float = 20.0) -> None:
         """Takes no more jobs; waits for those that run, then gives back what is not finished."""
         self._stopping.set()
+        with self._lock:
+            running = len(self._running)
+        log.info("told to stop: takes no more; %d being graded, with up to %.0f s", running, grace_s)
         deadline = time.monotonic() + grace_s
         for thread in self._threads[:-1]:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -159,10 +164,12 @@ class Worker:
                 if self.held:
                     self._give_back_stopped()
                     self._stopping.wait(_IDLE_S)
-                elif not self.one():
-                    self.queue.wait(_IDLE_S)
+                else:
+                    if not self.one():
+                        self.queue.wait(_IDLE_S)
+                    self._outage.answered()
             except StoreError as error:  # a full disk, a long lock, a server that starts again
-                log.error("%s", error)
+                self._outage.failed(error)
                 self._stopping.wait(_AFTER_ERROR_S)
             except Exception:
                 log.exception("a worker's thread failed; it goes on with the next job")
@@ -328,8 +335,9 @@ class Worker:
             self._announce(datetime.now(UTC))
             if running:
                 self.queue.keep(running, progress)
+            self._outage.answered()
         except StoreError as error:
-            log.error("heartbeat: %s", error)
+            self._outage.failed(error)
         except Exception:  # without a heartbeat this worker would be taken for dead
             log.exception("a heartbeat failed")
 

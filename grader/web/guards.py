@@ -79,7 +79,8 @@ class Guard:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         hosts = self._service.hosts
-        if hosts and host_name(headers.get("host", "")) not in hosts:
+        own = scope["path"] == "/metrics" or not hosts  # Prometheus asks each process at its own address, with a token
+        if not own and host_name(headers.get("host", "")) not in hosts:
             raise Refused("This server does not serve that host name.", "本服务器不提供该主机名的服务。")
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:12]) > UPLOAD_BYTES:

@@ -148,9 +148,12 @@ def test_who_may_read_metrics(tmp_path: Path) -> None:
                 assert other.get("/metrics").status_code == 403
         with kit.client(headers={"Authorization": "Bearer a configured secret"}) as configured:
             assert configured.get("/metrics").status_code == 200
+            pod = configured.get("/metrics", headers={"Host": "10.0.0.7:8000"})  # Prometheus can ask for no other host
+            assert pod.status_code == 200
             assert configured.get(f"{API}/me").status_code == 401
         with kit.client() as nobody:
             assert nobody.get("/metrics").status_code == 401
+            assert nobody.get("/metrics", headers={"Host": "10.0.0.7:8000"}).status_code == 401
         with kit.client(headers={"Authorization": "Bearer"}) as empty:
             assert empty.get("/metrics").status_code == 401
     finally:

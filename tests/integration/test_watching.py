@@ -283,6 +283,16 @@ def drawn(kit: Kit, lang: Language, rows: int = 24) -> list[str]:
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
+def test_top_shows_a_worker_that_was_told_to_stop(kit: Kit) -> None:
+    kit.worker._announce(kit.service.now())
+    assert not any(" ends " in line for line in drawn(kit, "en"))
+    ending = replace(kit.worker, _stopping=threading.Event())
+    ending._stopping.set()
+    ending._announce(kit.service.now())
+    assert any(" ends " in line for line in drawn(kit, "en"))
+    assert any(" 停止 " in line for line in drawn(kit, "zh"))
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_top_fits_a_terminal(kit: Kit, lang: Language) -> None:
     for login in ("ada", "bob", "chen"):
