@@ -60,13 +60,15 @@ def start(role: str, exporter: SpanExporter | None = None) -> None:
             f"GRADER_TRACES needs packages that are not installed ({error.name}); in the grader's folder run: {INSTALL}"
         ) from None
     own = Resource({SERVICE_NAME: f"grader-{role}"})
-    told = Resource.create()  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
-    named = not str(told.attributes[SERVICE_NAME]).startswith("unknown_service")
-    _provider = TracerProvider(resource=told if named else told.merge(own))
-    if exporter is None:
-        _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    else:
-        _provider.add_span_processor(SimpleSpanProcessor(exporter))
+    try:
+        told = Resource.create()  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
+        named = not str(told.attributes[SERVICE_NAME]).startswith("unknown_service")
+        provider = TracerProvider(resource=told if named else told.merge(own))
+        sending = BatchSpanProcessor(OTLPSpanExporter()) if exporter is None else SimpleSpanProcessor(exporter)
+    except ValueError as error:
+        raise UsageError(f"GRADER_TRACES: a setting OTEL_... is not understood: {error}") from None
+    provider.add_span_processor(sending)
+    _provider = provider
 
 
 def stop() -> None:

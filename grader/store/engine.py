@@ -165,6 +165,7 @@ def _open_postgresql(url: URL) -> Engine:
         url,
         connect_args={
             "application_name": "grader",
+            "client_encoding": "UTF8",
             "connect_timeout": 5,
             "keepalives_idle": 10,  # a server that vanished without a word is given up after half a minute
             "keepalives_interval": 5,

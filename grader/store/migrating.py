@@ -8,8 +8,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
-from grader.errors import StoreError
+from grader.errors import StoreError, UsageError
 from grader.store.engine import Store
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
@@ -43,11 +44,35 @@ def _newer(found: str) -> str:
 
 
 def upgrade(store: Store) -> None:
-    """Runs what is missing. Raises StoreError for a database of a newer program."""
+    """Runs what is missing. Raises StoreError for a database of a newer program, UsageError for one that cannot be
+    written or that would not keep every text."""
     found = version(store)
     if found is not None and found not in _known():
         raise StoreError(_newer(found))
-    command.upgrade(configuration(store), "head")
+    if store.is_postgresql:
+        _require_unicode(store)
+    try:
+        command.upgrade(configuration(store), "head")
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None)
+        if code == "42501":  # insufficient_privilege
+            raise UsageError(
+                f"{store.place}: this user may not make tables there ({error.orig}); let it own the database: "
+                "ALTER DATABASE ... OWNER TO ..."
+            ) from None
+        if code == "25006":  # read_only_sql_transaction
+            raise UsageError(f"{store.place} is read-only: a standby? Name the server that is written to") from None
+        raise
+
+
+def _require_unicode(store: Store) -> None:
+    with store.engine.connect() as connection:
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise UsageError(
+            f"{store.place} has the encoding {encoding}, which does not keep every text; make one with: "
+            "createdb --encoding=UTF8 --template=template0 NAME"
+        )
 
 
 def require_newest(store: Store) -> None:

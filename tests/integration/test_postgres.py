@@ -211,6 +211,28 @@ class TestStart:
             assert "\n" not in str(refused.value)
             assert "hunter2" not in str(refused.value)
 
+    def test_a_database_that_cannot_be_used_says_what_would_help(self, server: postgres.Server) -> None:
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+            admin.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+            admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+            admin.execute("CREATE DATABASE standby")
+            admin.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
+            admin.execute("CREATE DATABASE foreigners")
+            admin.execute("CREATE ROLE lodger LOGIN")
+        with psycopg.connect(server.dsn("foreigners"), autocommit=True) as admin:
+            admin.execute("REVOKE CREATE ON SCHEMA public FROM public")
+        lodger = make_url(server.url("foreigners")).set(username="lodger").render_as_string(hide_password=False)
+        for url, said in (
+            (server.url("ascii"), "createdb --encoding=UTF8"),
+            (server.url("latin"), "has the encoding LATIN1"),
+            (server.url("standby"), "is read-only"),
+            (lodger, "OWNER TO"),
+        ):
+            store = Store(url)
+            with pytest.raises(UsageError, match=said):
+                migrating.upgrade(store)
+            store.close()
+
     def test_a_refusal_is_one_line_and_exit_code_2(self, tmp_path: Path) -> None:
         ran = grader(
             tmp_path, "worker", GRADER_DATABASE_URL=f"postgresql+psycopg://me:{quote(PASSWORD)}@127.0.0.1:9/db"

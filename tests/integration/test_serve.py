@@ -234,7 +234,9 @@ class TestGrading:
                 time.sleep(0.05)
             assert ada.get(f"/submissions/{number}/report").json()["score"] == 100
         assert working.stop(signal.SIGINT) == 0
-        assert working.out[-1].endswith("INFO grader: stopped")
+        told, stopped = working.out[-2:]
+        assert "told to stop: takes no more; 0 being graded, with up to " in told
+        assert stopped.endswith("INFO grader: stopped")
         assert serving.stop() == 0
 
     def test_a_stop_in_the_middle_loses_nothing(self, start: Start) -> None:

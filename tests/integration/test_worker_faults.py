@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from grader.errors import StoreError
+from grader.logs import Outage
 from grader.service import recording
 from grader.store.states import SubmissionState
 
@@ -60,3 +63,16 @@ def test_a_program_that_always_stops_us_ends_without_a_verdict(kit: Kit, monkeyp
             kit.worker.one()
     kit.grade()
     assert kit.submission(number).state is SubmissionState.GRADER_ERROR
+
+
+def test_an_outage_of_the_database_is_not_said_with_every_heartbeat(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = [0.0]
+    worker = replace(kit.worker, _outage=Outage(logging.getLogger("grader"), "it answers again", lambda: at[0]))
+    monkeypatch.setattr(worker, "_announce", failing(3, StoreError("no connection"), worker._announce))
+    with caplog.at_level(logging.INFO, "grader"):
+        for _ in range(4):
+            at[0] += 5.0
+            worker._live()
+    assert [record.getMessage() for record in caplog.records] == ["no connection", "it answers again after 15 s"]

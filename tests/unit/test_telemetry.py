@@ -100,3 +100,13 @@ def test_the_standard_variables_name_the_service(monkeypatch: pytest.MonkeyPatch
         telemetry.graded(graded())
         telemetry.stop()
         assert {span.resource.attributes["service.name"] for span in exporter.get_finished_spans()} == {named}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OTEL_BSP_MAX_QUEUE_SIZE", "-5"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many")]
+)
+def test_a_variable_that_makes_no_sense_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=r"GRADER_TRACES: a setting OTEL_"):
+        telemetry.start("web")
+    assert telemetry.current() is None
