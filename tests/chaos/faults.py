@@ -22,7 +22,7 @@ from .scene import Scene
 from .students import Students
 
 _FULL_S, _SCARCE_S, _SKEWED_S = (2.0, 3.0), 2.0, 4.0
-_PAUSE_S = (34.0, 38.0)  # beyond the 30 s after which a silent worker's submissions go to another
+_PAUSE_S = (43.0, 47.0)  # beyond the 38 s after which a silent worker's submissions go to another
 _SHORT_PAUSE_S = (6.0, 15.0)  # within them: what it was doing is finished by itself
 _SKEWS_S = (-3600, -120, -20, 20, 120, 3600)
 _FEW_DESCRIPTORS = 12
@@ -222,7 +222,7 @@ WITH_A_SERVER: dict[str, Fault] = {
     "connections dropped": drop_connections,
 }
 # Few of them: each lasts.
-PAUSES: dict[str, Fault] = {"worker paused, 6-15 s": pause_worker_shortly, "worker paused, 34-38 s": pause_worker}
+PAUSES: dict[str, Fault] = {"worker paused, 6-15 s": pause_worker_shortly, "worker paused, 43-47 s": pause_worker}
 
 
 def impossible(scene: Scene) -> dict[str, str]:
