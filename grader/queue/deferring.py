@@ -102,7 +102,7 @@ class Deferring:
                 broken = False
             except Exception as error:
                 if not broken:  # once for each interruption
-                    log.warning("periodic work is interrupted: %s", error)
+                    log.warning("periodic work is interrupted: %s", " ".join(str(error).split()))
                 broken = True
             self._closing.wait(_AGAIN_S)
 

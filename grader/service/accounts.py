@@ -230,6 +230,8 @@ def make_token(
         raise Invalid("days", "A token lives 1 to 3650 days.", "令牌有效期为 1 到 3650 天。")
     if actor.scopes is not None and not set(scopes) <= actor.scopes:
         raise Invalid("scopes", "A token cannot make one that may do more.", "令牌不能创建权限更大的令牌。")
+    if Scope.METRICS in scopes and actor.highest is not Role.ADMIN:
+        raise Invalid("scopes", "The scope metrics is for administrators.", "metrics 权限仅限管理员使用。")
     count = session.scalar(select(func.count()).where(Token.user_id == user_id, Token.revoked_at.is_(None)))
     if (count or 0) >= _MOST_TOKENS:
         raise Invalid(

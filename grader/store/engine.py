@@ -51,7 +51,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one state of the database and changes nothing."""
-        with _worded(self.url), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+        with worded(), Session(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
             session.expunge_all()  # what was read stays readable
             session.rollback()
@@ -67,7 +67,7 @@ class Store:
         alone. On PostgreSQL such transactions run beside each other. What `after_commit` was given runs after the
         commit, so nobody is told of something that did not happen.
         """
-        with self._one_writer(), _worded(self.url), Session(self._writing, expire_on_commit=False) as session:
+        with self._one_writer(), worded(), Session(self._writing, expire_on_commit=False) as session:
             connection = session.connection()
             if self.is_postgresql and not sign_of_life:
                 _wait_for_turn(connection, student, shared)
@@ -121,7 +121,7 @@ def after_commit(session: Session, callback: Callable[[], None]) -> None:
 
 
 @contextmanager
-def _worded(url: str) -> Iterator[None]:
+def worded() -> Iterator[None]:
     """A full disk or a locked file is our fault and has words; everything else stays what it is."""
     try:
         yield
@@ -138,8 +138,8 @@ def _worded(url: str) -> Iterator[None]:
 
 
 def _line(error: DatabaseError) -> str:
-    """The driver's words: libpq breaks them over lines."""
-    return " ".join(str(error.orig).split())
+    """The driver's words, without what libpq guesses or asks in the lines below them."""
+    return " ".join(str(error.orig).split("\n\t")[0].split())
 
 
 def _open(url: str) -> Engine:

@@ -75,7 +75,7 @@ class Listener:
                     self._listen(connection)
             except psycopg.Error as error:
                 if not broken:
-                    log.warning("notifications of the database are interrupted: %s", str(error).strip())
+                    log.warning("notifications of the database are interrupted: %s", " ".join(str(error).split()))
                 broken = True
                 self._closing.wait(wait)
                 wait = min(2 * wait, _AGAIN_S[1])

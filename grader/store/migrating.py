@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from grader.errors import StoreError, UsageError
-from grader.store.engine import Store
+from grader.store.engine import Store, worded
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -24,8 +24,8 @@ def configuration(store: Store | None = None) -> Config:
 
 
 def version(store: Store) -> str | None:
-    """The schema's version; none for an empty database."""
-    with store.engine.connect() as connection:
+    """The schema's version; none for an empty database. Raises StoreError for a file that is none."""
+    with worded(), store.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 

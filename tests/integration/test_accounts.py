@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -165,6 +166,13 @@ def test_a_new_password_ends_every_session(kit: Kit) -> None:
         assert user.session_epoch == before + 1
     assert sign_in(kit, "ada", "a new password")
     assert not sign_in(kit, "ada", PASSWORD)
+
+
+def test_only_administrators_make_tokens_for_the_metrics(kit: Kit) -> None:
+    for login in ("ada", "tina", "teacher", "root"):
+        with kit.service.store.write() as session, pytest.raises(Invalid) if login != "root" else nullcontext():
+            scopes = [Scope.METRICS]
+            accounts.make_token(session, kit.actor(login), kit.ids[login], "x", scopes, None, kit.service.now())
 
 
 def test_a_token_makes_none_that_may_do_more(kit: Kit) -> None:

@@ -220,6 +220,8 @@ def test_a_locked_or_damaged_file_has_words(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{path}")
     with pytest.raises(StoreError, match="grader restore"):
         list_users(store)
+    with pytest.raises(StoreError, match="grader restore"):
+        migrating.require_newest(store)
     store.close()
 
 
