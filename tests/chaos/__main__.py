@@ -157,7 +157,7 @@ def show(options: argparse.Namespace, record: Record, took_s: float) -> None:
     said = [f"{number} {what}" for what, number in record.failures.most_common()]
     print(textwrap.fill("Repeated requests: " + (", ".join(said) or "none"), 80))
     restarts = ", ".join(f"{name} {count}" for name, count in record.restarts.items())
-    print(textwrap.fill(f"Started again: {restarts}. Waited for the last verdicts: {record.drain_s:.0f} s", 80))
+    print(textwrap.fill(f"Started again: {restarts}. Waited for the last verdicts: {record.drain_s:.0f}\u00a0s", 80))
     for name, why in record.left_out.items():
         print(f"Left out: {name}, for {why}")
     for name, lines in record.broken().items():
