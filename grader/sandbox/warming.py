@@ -46,15 +46,15 @@ def _warm_tensorflow() -> None:
     tf.random.set_seed(0)
     tf.get_logger().setLevel("ERROR")  # advice about retracing would look like the student's own fault
     for dtype in (np.float64, np.float32):
-        for shape in ((2, 3), (3,)):
-            _warm_ops(tf, np.linspace(0.1, 0.9, int(np.prod(shape)), dtype=dtype).reshape(shape))
-    tf.function(lambda a: tf.exp(a) + 1.0, autograph=False)(tf.constant(1.0))
+        _warm_ops(tf, np.linspace(0.1, 0.9, 6, dtype=dtype).reshape(2, 3))
 
 
 def _warm_ops(tf: Any, array: np.ndarray[Any, Any]) -> None:
-    """The operations that losses and activations are made of, on one dtype and rank.
+    """What losses and activations are made of when they are written by hand, on one dtype.
 
-    No matrix product: its first use takes 28 ms of CPU and most submissions need none, so whoever does pays for it.
+    The first use of an operation takes 1 ms of CPU in every child, of tf.function 14, of a matrix product 28: those
+    that few homeworks contain, or that are what a homework asks for, such as tf.nn.softmax, are paid for by whoever
+    uses them.
     """
     x = tf.convert_to_tensor(array)
     with tf.GradientTape() as tape:
@@ -63,28 +63,19 @@ def _warm_ops(tf: Any, array: np.ndarray[Any, Any]) -> None:
         y = e / tf.reduce_sum(e, axis=-1, keepdims=True)
         z = tf.reduce_mean(-tf.reduce_sum(array * tf.math.log(y + 1e-12), axis=-1))
     tape.gradient(z, x)
-    for op in (
-        tf.abs, tf.negative, tf.sign, tf.square, tf.sqrt, tf.tanh, tf.identity, tf.ones_like, tf.zeros_like, tf.shape,
-        tf.math.log, tf.math.log1p, tf.math.softplus, tf.math.reduce_logsumexp, tf.nn.softmax, tf.nn.sigmoid,
-        tf.nn.relu, tf.reduce_sum, tf.reduce_mean, tf.reduce_max, tf.math.is_nan, tf.transpose,
-    ):  # fmt: skip
+    for op in (tf.abs, tf.negative, tf.math.log, tf.math.log1p, tf.reduce_sum, tf.reduce_mean, tf.reduce_max):
         op(x)
-    for op in (tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum, tf.minimum, tf.pow, tf.equal, tf.math.xlogy):
+    for op in (tf.add, tf.subtract, tf.multiply, tf.divide, tf.maximum):
         op(x, x)
-    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x < 0, x[0], x[..., 0], x * array, array * x
-    tf.nn.softmax_cross_entropy_with_logits(x, x)
-    tf.nn.sigmoid_cross_entropy_with_logits(x, x)
+    1 + x, 1 - x, 1 / x, -x, x > 0, x >= 0, x[0], x * array, array * x
     tf.where(x > 0, x, tf.zeros_like(x)) / (1 + x)
     tf.clip_by_value(x, 0.1, 0.9)
-    tf.math.xlogy(1 - array, 1 - x)
     tf.cast(array, x.dtype)
     tf.cast(x, tf.float64 if x.dtype == tf.float32 else tf.float32)
     tf.constant(array)
     tf.expand_dims(x, -1)
     tf.reshape(x, [-1])
     tf.reduce_sum(x, 0)
-    tf.reduce_mean(x, axis=[0])
-    tf.argmax(x, axis=-1)
     x.numpy()
 
 
