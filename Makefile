@@ -4,7 +4,7 @@
 # make serve      a working course at http://127.0.0.1:8000, sign-in links printed; ARGS="--port 8001"
 # make smoke      every story of submissions/ through a service of its own; make smoke-postgres: on PostgreSQL
 # make load       the service under load, and queries on a million reports; several minutes
-# make chaos      faults at random moments under load, on PostgreSQL and SQLite, and what was lost; half an hour
+# make chaos      faults at random moments under load, on PostgreSQL and SQLite, and what was lost; twenty minutes
 # make bench-peers   other graders on the same six items; ten minutes, and 2 GB in build/peers the first time
 # make bench-growth  cost by checks, submissions and workers, and a plan for a deadline; ten minutes
 # make test-postgres    the service's tests once more on PostgreSQL (Debian: apt-get install postgresql)
