@@ -16,7 +16,7 @@ from grader.errors import StoreError, UsageError
 from grader.queue.delivering import deliver
 from grader.queue.rows import back
 from grader.store import migrating
-from grader.store.engine import Store
+from grader.store.engine import Store, without_nul
 from grader.store.models import Base, Job, Worker
 from grader.store.states import JobState
 from grader.store.verifying import Contents, verify_connection
@@ -78,8 +78,7 @@ def _compare(old: Session, new: Session, table: Table) -> None:
 
 
 def _as_kept(value: Any) -> Any:
-    """PostgreSQL keeps no NUL in a text; see store.engine."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+    return without_nul(value) if isinstance(value, str) else value
 
 
 def _read(session: Session, table: Table) -> Result[Any]:

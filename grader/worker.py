@@ -176,12 +176,13 @@ class Worker:
                 self._stopping.wait(_AFTER_ERROR_S)
 
     def _do(self, job: Job) -> None:
+        if self._stands_aside(job):
+            return
         work = self._open(job)
         if work is None:
             return
-        self._passed.pop(job.id, None)
-        if self._stands_aside(job):
-            return
+        with self._lock:
+            self._passed.pop(job.id, None)
         if job.attempt > MOST_ATTEMPTS:
             report = _given_up(work)
         else:

@@ -43,10 +43,10 @@ def deliver(session: Session, rows: Sequence[Row]) -> None:
     ]  # fmt: skip
     connection = session.connection().connection.driver_connection
     try:
-        done = _APP.job_manager.batch_defer_jobs(made, connection=connection)
+        deferred = _APP.job_manager.batch_defer_jobs(made, connection=connection)
     except exceptions.ConnectorException as error:
         raise StoreError(f"the database cannot be used now: {error.__cause__ or error}") from error
-    for row, job in zip(rows, done, strict=True):
+    for row, job in zip(rows, deferred, strict=True):
         row.delivery = job.id
     session.flush()
 

@@ -178,18 +178,22 @@ def _open_postgresql(url: URL) -> Engine:
         max_overflow=40,
         pool_timeout=_BUSY_MS / 1000,
     )
-    event.listen(engine, "connect", _without_nul)
+    event.listen(engine, "connect", _adapt_texts)
     return engine
 
 
-def _without_nul(connection: Any, _: object) -> None:
-    """PostgreSQL has no text with the character NUL, SQLite has: what somebody sends with it is found nowhere, and
-    stored with the sign for what cannot be shown."""
+def without_nul(text: str) -> str:
+    """A text as PostgreSQL keeps it, which has none with the character NUL: with the sign for what cannot be shown."""
+    return text.replace("\0", "\ufffd")
+
+
+def _adapt_texts(connection: Any, _: object) -> None:
+    """SQLite has texts with NUL: what somebody sends with it is found nowhere, and stored without."""
     from psycopg.types.string import StrDumperUnknown
 
     class Text(StrDumperUnknown):
         def dump(self, obj: str) -> Any:
-            return super().dump(obj.replace("\0", "\ufffd"))
+            return super().dump(without_nul(obj))
 
     connection.adapters.register_dumper(str, Text)
 

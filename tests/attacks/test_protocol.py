@@ -24,6 +24,7 @@ from .arena import PRELUDE, QUICK, Arena
 
 pytestmark = pytest.mark.sandbox
 LIMITS = CheckLimits(cpu_s=2.0, wall_s=2.0, memory_mib=256, output_kib=64)
+SOON_S = 10  # on a machine that is busy with other things; who waits to the end of its limit also has another reason
 
 FORGE = """
 import struct
@@ -138,7 +139,7 @@ def test_a_breach_ends_the_child(arena: Arena, name: str) -> None:
         return
     assert isinstance(error, ChildEnded), (error, value)
     assert error.reason in (Reason.PROTOCOL, Reason.EXITED), error
-    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
+    assert seconds < SOON_S
 
 
 def test_a_valid_answer_that_was_forged_is_an_answer(arena: Arena) -> None:
@@ -159,7 +160,7 @@ def test_one_byte_at_a_time_is_an_answer(arena: Arena) -> None:
         "fd, q, _ = forge(); p = answer(integer(7))\nfor b in head(len(p), q) + p: os.write(fd, bytes([b]))\nstay()",
     )
     assert (error, value) == (None, 7)
-    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
+    assert seconds < SOON_S
 
 
 ODD_VALUES = {
@@ -178,7 +179,7 @@ ODD_VALUES = {
 def test_odd_values_are_values(arena: Arena, name: str) -> None:
     error, _, seconds = forged(arena, ODD_VALUES[name])
     assert error is None
-    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
+    assert seconds < SOON_S
 
 
 def _failure(**fields: str) -> str:
@@ -205,7 +206,7 @@ FAILURES = {
 def test_forged_failures_are_failures(arena: Arena, name: str) -> None:
     error, _, seconds = forged(arena, f"send({FAILURES[name]}, kind=18); stay()")
     assert isinstance(error, CallError)
-    assert seconds < 10  # one that waited would wait for the call's whole limit and say so
+    assert seconds < SOON_S
 
 
 @pytest.mark.parametrize("name", FAILURES)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from grader.store import migrating
+from tests import databases, postgres
 
 from .processes import address, start  # noqa: F401
 from .service import Kit, make_kit
@@ -25,6 +26,20 @@ def kit(database: str, tmp_path: Path) -> Iterator[Kit]:
 def shared_kit(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     """For tests of one module that do not disturb each other."""
     made = make_kit(tmp_path_factory.mktemp("kit"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def postgresql_kit(tmp_path: Path) -> Iterator[Kit]:
+    """On PostgreSQL, whatever the other tests of this run use."""
+    postgres.require()
+    before = databases.chosen()
+    databases.choose(databases.POSTGRESQL)
+    try:
+        made = make_kit(tmp_path)
+    finally:
+        databases.choose(before)
     yield made
     made.close()
 

@@ -47,7 +47,7 @@ from tests import databases, postgres
 from tests.attacks.visits import at_once
 
 from .processes import PROJECT, Start, grader
-from .service import COURSE, SUMS, TENSORFLOW, FakeEngine, Kit, make_kit, program
+from .service import COURSE, SUMS, TENSORFLOW, FakeEngine, Kit, program
 
 API = "/api/v1"
 UPLOADS = f"{API}/courses/{COURSE}/assignments/{SUMS}/submissions"
@@ -55,17 +55,8 @@ PASSWORD = "hunter2 of the database"
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> Iterator[Kit]:
-    """A service on PostgreSQL, whatever the other tests of this run use."""
-    postgres.require()
-    before = databases.chosen()
-    databases.choose(databases.POSTGRESQL)
-    try:
-        made = make_kit(tmp_path)
-    finally:
-        databases.choose(before)
-    yield made
-    made.close()
+def kit(postgresql_kit: Kit) -> Kit:
+    return postgresql_kit
 
 
 @pytest.fixture

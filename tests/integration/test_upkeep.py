@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -25,9 +23,8 @@ from grader.service import accounts, publishing
 from grader.service.access import SHELL, Scope
 from grader.store.models import AuditEvent, Instance, Job, Published, SignInFailure, SignInLink, Token, Worker
 from grader.store.states import JobState, SubmissionState
-from tests import databases, postgres
 
-from .service import COURSE, SUMS, Kit, make_kit, program
+from .service import COURSE, SUMS, Kit, program
 from .test_worker import until
 
 SOUND = Examination(machine="here", mode=Mode.A, findings=(Finding(name="fork", held=True, evidence="refused"),))
@@ -193,28 +190,14 @@ def test_work_that_failed_is_done_by_the_next_who_looks(kit: Kit, counted: tuple
     assert len(told) == 1
 
 
-@pytest.fixture
-def distributed(tmp_path: Path) -> Iterator[Kit]:
-    """A kit on PostgreSQL, whatever database this run is for."""
-    postgres.require()
-    before = databases.chosen()
-    databases.choose(databases.POSTGRESQL)
-    try:
-        made = make_kit(tmp_path)
-    finally:
-        databases.choose(before)
-    yield made
-    made.close()
-
-
-def test_procrastinate_defers_one_job_a_period(distributed: Kit, counted: tuple[Task, list[datetime]]) -> None:
+def test_procrastinate_defers_one_job_a_period(postgresql_kit: Kit, counted: tuple[Task, list[datetime]]) -> None:
     from procrastinate.periodic import PeriodicDeferrer
 
     from grader.queue.deferring import QUEUE, Deferring
 
     task, told = counted
     task = replace(task, cron="0 0 29 2 *")  # never by itself
-    many = [Deferring(distributed.service.store, [task], f"worker {n}", lambda: None) for n in range(3)]
+    many = [Deferring(postgresql_kit.service.store, [task], f"worker {n}", lambda: None) for n in range(3)]
 
     async def defer(one: Deferring, at: int) -> None:
         app = one.app()
@@ -238,25 +221,25 @@ def test_procrastinate_defers_one_job_a_period(distributed: Kit, counted: tuple[
     assert len(told) == 2
 
 
-def test_every_living_worker_is_asked_for_its_own(distributed: Kit) -> None:
+def test_every_living_worker_is_asked_for_its_own(postgresql_kit: Kit) -> None:
     from grader.queue.deferring import OWN, ask_every_worker, forget
 
     asked: list[threading.Event] = [threading.Event() for _ in range(2)]
-    store = distributed.service.store
+    store = postgresql_kit.service.store
     with store.write() as session:
         for number, seen in enumerate((0, 0, -3600)):
-            at = after(distributed, seconds=seen)
+            at = after(postgresql_kit, seconds=seen)
             session.add(Worker(name=f"there/1:{number}:1", started_at=at, seen_at=at, mode="A", detail={}))
     every = [periodic_of(store, [], f"there/1:{n}:1", event.set) for n, event in enumerate(asked)]
     for one in every:
         one.start()
     try:
         with store.write() as session:
-            assert ask_every_worker(session, distributed.service.now()) == 2
+            assert ask_every_worker(session, postgresql_kit.service.now()) == 2
         for event in asked:
             assert event.wait(20)
         with store.write() as session:
-            assert ask_every_worker(session, distributed.service.now()) == 2
+            assert ask_every_worker(session, postgresql_kit.service.now()) == 2
     finally:
         for one in every:
             one.close()
@@ -268,7 +251,7 @@ def test_every_living_worker_is_asked_for_its_own(distributed: Kit) -> None:
                 "(SELECT min(id) FROM procrastinate_workers WHERE last_heartbeat < now() - interval '1 hour')"
             )
         )
-        forget(session, distributed.service.now())
+        forget(session, postgresql_kit.service.now())
         assert session.scalar(text(f"SELECT count(*) FROM procrastinate_jobs WHERE task_name = '{OWN}'")) == 0
         silent = "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat < now() - interval '1 hour'"
         assert session.scalar(text(silent)) == 0
